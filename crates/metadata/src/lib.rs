@@ -1,1 +1,45 @@
-//! metadata.
+//! The replicated state machine of Holdfast: commands, replies, queries and their rules over ordered tables.
+//!
+//! Pure: no async, no clock, no randomness, no serialization, no I/O (promise P6). Whoever applies the same entries in
+//! the same order holds the same rows and gives the same replies. Everything that must be *right* is decided here, in
+//! [`apply`], where it cannot be passed by; the crates above only order their calls so that a crash between any two
+//! of them is harmless.
+//!
+//! Design: `docs/architecture.md`, "Metadata".
+
+mod answer;
+mod apply;
+mod command;
+mod ids;
+pub mod keys;
+mod memory;
+mod object_key;
+mod query;
+mod reply;
+mod rows;
+mod tables;
+
+pub use answer::answer;
+pub use apply::{ApplyFailure, apply};
+pub use command::{
+    Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload, ManifestReference, Mount, Part,
+    Payload, Precondition, Progress, PutManifest, SealUpload, TailObject, UploadEnd, WriteFrom,
+};
+pub use ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
+pub use memory::MemoryTables;
+pub use object_key::{ClusterId, ObjectKey};
+pub use query::{
+    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView, TagView, UploadView,
+};
+pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
+pub use rows::{
+    BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow, ReferrerRow, ReplyRow,
+    RepositoryRow, Row, TagRow, UploadRow, UploadState,
+};
+pub use tables::{ReadTables, StorageFailure, TableId, Tables};
+
+/// Manifests up to this many bytes are kept inline in the log and the tables; larger ones are objects.
+pub const INLINE_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+
+/// No entry may touch more rows than this (`docs/architecture.md`, "Bounded entries").
+pub const ROWS_PER_ENTRY_MAX: usize = 10_000;

@@ -1,0 +1,122 @@
+//! Every object key that Holdfast writes, in one file.
+//!
+//! Keys begin with the cluster's id, are chosen before the first byte is written, are never derived from a digest, and
+//! are never used again: no key ever has two writers.
+//!
+//! ```text
+//! <cluster>/data/<upload>-<epoch>            a blob that was uploaded in parts
+//! <cluster>/tail/<upload>-<epoch>-<offset>   what a request left beyond its whole parts; often a whole small blob
+//! <cluster>/manifest/<id>                    a manifest too large for the log
+//! <cluster>/probe/<id>                       what `holdfast storage check` writes and removes
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use oci::UploadId;
+
+use crate::ids::Epoch;
+
+/// Names a cluster for ever; 128 random bits, written as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u128);
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The key of one object below the store's prefix.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(Arc<str>);
+
+impl ObjectKey {
+    /// The key of a blob whose multipart upload was begun by `epoch`.
+    #[must_use]
+    pub fn data(cluster: ClusterId, upload: UploadId, epoch: Epoch) -> ObjectKey {
+        ObjectKey(format!("{cluster}/data/{upload}-{epoch}").into())
+    }
+
+    /// The key of the bytes that a request of `epoch` left from `offset` on.
+    #[must_use]
+    pub fn tail(cluster: ClusterId, upload: UploadId, epoch: Epoch, offset: u64) -> ObjectKey {
+        ObjectKey(format!("{cluster}/tail/{upload}-{epoch}-{offset}").into())
+    }
+
+    /// The key of a manifest that is too large for the log; `id` is fresh for every attempt.
+    #[must_use]
+    pub fn manifest(cluster: ClusterId, id: u128) -> ObjectKey {
+        ObjectKey(format!("{cluster}/manifest/{id:032x}").into())
+    }
+
+    /// The key of an object that a check of the store writes and removes.
+    #[must_use]
+    pub fn probe(cluster: ClusterId, id: u128) -> ObjectKey {
+        ObjectKey(format!("{cluster}/probe/{id:032x}").into())
+    }
+
+    /// The prefix below which everything of a cluster lies.
+    #[must_use]
+    pub fn cluster_prefix(cluster: ClusterId) -> String {
+        format!("{cluster}/")
+    }
+
+    /// Reads a key that this file built. `None` when the text is not of such a form, so that no stored or received
+    /// text can become a path that leads elsewhere.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<ObjectKey> {
+        let mut segments = text.split('/');
+        let cluster = segments.next()?;
+        let kind = segments.next()?;
+        let name = segments.next()?;
+        let lower_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let known = segments.next().is_none()
+            && cluster.len() == 32
+            && cluster.chars().all(lower_hex)
+            && matches!(kind, "data" | "tail" | "manifest" | "probe")
+            && !name.is_empty()
+            && name.len() <= 96
+            && name.chars().all(|c| lower_hex(c) || c == '-');
+        known.then(|| ObjectKey(text.into()))
+    }
+
+    /// The key as the object store takes it, without the store's own prefix.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_that_is_built_is_read_back() {
+        let cluster = ClusterId(7);
+        let upload = UploadId::from_u128(9);
+        for key in [
+            ObjectKey::data(cluster, upload, Epoch(3)),
+            ObjectKey::tail(cluster, upload, Epoch(3), u64::MAX),
+            ObjectKey::manifest(cluster, 1),
+            ObjectKey::probe(cluster, 1),
+        ] {
+            assert_eq!(ObjectKey::parse(key.as_str()), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_key_that_leads_elsewhere_is_not_read() {
+        let cluster = ClusterId(7);
+        for text in ["", "a/b/c", "../data/1", &format!("{cluster}/data/../x"), &format!("{cluster}/other/1"), &format!("{cluster}/data/1/2")] {
+            assert_eq!(ObjectKey::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Queries: what is asked of the tables, and what they answer. A query sees one state, at one applied index.
+
+use bytes::Bytes;
+use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
+
+use crate::command::{Part, Payload};
+use crate::ids::{Epoch, LogTime};
+use crate::object_key::{ClusterId, ObjectKey};
+use crate::reply::SealedObject;
+
+/// What may be asked. The right to see and the record come in one look-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// → [`Answer::Cluster`].
+    Cluster,
+    /// → [`Answer::Manifest`], [`Answer::RepositoryUnknown`] or [`Answer::Absent`].
+    Manifest {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        reference: Reference,
+    },
+    /// → [`Answer::Blob`], [`Answer::RepositoryUnknown`] or [`Answer::Absent`].
+    Blob {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        digest: Digest,
+    },
+    /// → [`Answer::Upload`] or [`Answer::Absent`].
+    Upload {
+        /// The repository in whose path the upload was asked for.
+        repository: RepositoryName,
+        /// Which.
+        upload: UploadId,
+    },
+    /// → [`Answer::Repositories`]: in the order of names.
+    Repositories(Page<RepositoryName>),
+    /// → [`Answer::Tags`] or [`Answer::RepositoryUnknown`]: in the order of tags.
+    Tags {
+        /// Where.
+        repository: RepositoryName,
+        /// Which.
+        page: Page<Tag>,
+    },
+    /// → [`Answer::Referrers`]: in the order of digests; empty when there are none, whatever the repository.
+    Referrers {
+        /// Where.
+        repository: RepositoryName,
+        /// Of what.
+        subject: Digest,
+        /// Only those of this type.
+        artifact_type: Option<String>,
+        /// Which.
+        page: Page<Digest>,
+    },
+    /// → [`Answer::Deletions`]: objects whose time to be deleted has come.
+    DueDeletions {
+        /// At most so many.
+        limit: usize,
+        /// Due at this time.
+        now: LogTime,
+    },
+}
+
+/// A part of an ordered list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<K> {
+    /// Only what comes after this.
+    pub after: Option<K>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// See [`Query::Cluster`].
+    Cluster(ClusterView),
+    /// See [`Query::Manifest`].
+    Manifest(Box<ManifestView>),
+    /// See [`Query::Blob`].
+    Blob(BlobView),
+    /// See [`Query::Upload`].
+    Upload(Box<UploadView>),
+    /// See [`Query::Repositories`].
+    Repositories {
+        /// In order.
+        repositories: Vec<RepositoryView>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
+    /// See [`Query::Tags`].
+    Tags {
+        /// In order.
+        tags: Vec<TagView>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
+    /// See [`Query::Referrers`].
+    Referrers {
+        /// In order.
+        referrers: Vec<ReferrerView>,
+        /// Where to go on when there may be more: not always the last one shown, since a filter passes over some.
+        next: Option<Digest>,
+    },
+    /// See [`Query::DueDeletions`].
+    Deletions {
+        /// The objects.
+        keys: Vec<ObjectKey>,
+    },
+    /// The repository does not exist.
+    RepositoryUnknown,
+    /// The repository exists, or need not, but what was asked for does not.
+    Absent,
+}
+
+/// The cluster as the log knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// `None` before [`crate::Command::InitializeCluster`].
+    pub cluster: Option<ClusterId>,
+    /// The latest time that the log has seen.
+    pub time: LogTime,
+    /// The log's format number.
+    pub format: u32,
+    /// How many repositories there are.
+    pub repositories: u64,
+}
+
+/// A manifest that may be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestView {
+    /// What the reference points at.
+    pub digest: Digest,
+    /// What it is served as.
+    pub media_type: MediaType,
+    /// Bytes.
+    pub size: u64,
+    /// The bytes, or where they are.
+    pub payload: Payload,
+}
+
+/// A blob that may be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobView {
+    /// Where its bytes are.
+    pub key: ObjectKey,
+    /// Bytes.
+    pub size: u64,
+    /// Since when no manifest names it; its grace runs from here.
+    pub unreferenced_since: Option<LogTime>,
+    /// The log's time, to be compared with.
+    pub now: LogTime,
+}
+
+/// An upload as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadView {
+    /// What the client was told.
+    pub acknowledged: u64,
+    /// How far a long request had come at its last checkpoint; never less than `acknowledged` unless it was dropped.
+    pub checkpointed: Option<u64>,
+    /// The latest writer.
+    pub epoch: Epoch,
+    /// What the bytes are hashed with.
+    pub algorithm: Algorithm,
+    /// The hash at the acknowledged offset.
+    pub midstate: Bytes,
+    /// Whether an end at the acknowledged offset has parts to be completed, and must be sealed.
+    pub has_parts: bool,
+    /// The object that is the blob, if the upload ends at the acknowledged offset without parts.
+    pub plain: Option<ObjectKey>,
+    /// How it was sealed, if it was.
+    pub sealed: Option<Box<SealedObject>>,
+    /// What it ended as, if it has; a closing request that is sent again is answered from here.
+    pub finished: Option<Digest>,
+    /// Parts that count at the acknowledged offset (without the tail's).
+    pub parts: Vec<Part>,
+}
+
+/// A row of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryView {
+    /// Its name.
+    pub name: RepositoryName,
+    /// How many manifests it links.
+    pub manifests: u64,
+    /// How many tags it has.
+    pub tags: u64,
+}
+
+/// A row of a tag list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagView {
+    /// The tag.
+    pub tag: Tag,
+    /// Where it points.
+    pub digest: Digest,
+}
+
+/// A row of a referrers list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReferrerView {
+    /// As the referrers API returns it.
+    pub descriptor: Descriptor,
+}

@@ -1,0 +1,136 @@
+//! The ordered tables that hold the state, and what a store of them must do.
+//!
+//! A table's key is bytes whose order is the order of lists, so a list is a range scan. Keys are made and read by
+//! the typed functions of [`crate::keys`] only. Rows are [`Row`]s; how they are stored is the store's affair.
+
+use std::ops::ControlFlow;
+
+use crate::rows::Row;
+
+/// The tables. The number is stored and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum TableId {
+    /// () → [`crate::ClusterRow`].
+    Cluster = 1,
+    /// repository → [`crate::RepositoryRow`].
+    Repository = 2,
+    /// repository, tag → [`crate::TagRow`].
+    Tag = 3,
+    /// digest → [`crate::ManifestRow`].
+    Manifest = 4,
+    /// repository, digest → [`crate::ManifestLinkRow`].
+    ManifestLink = 5,
+    /// repository, digest, tag: the tags that point at a manifest.
+    ManifestTag = 6,
+    /// repository, subject, digest → [`crate::ReferrerRow`].
+    Referrer = 7,
+    /// repository, named digest, naming manifest: who names what may be absent, so that counts attach when it arrives.
+    Parent = 8,
+    /// digest → [`crate::BlobRow`].
+    Blob = 9,
+    /// repository, digest → [`crate::BlobLinkRow`].
+    BlobLink = 10,
+    /// digest, repository: where a blob is visible.
+    BlobHolder = 11,
+    /// project, digest → how many repositories of the project see the blob.
+    ProjectCount = 12,
+    /// upload → [`crate::UploadRow`].
+    Upload = 13,
+    /// upload, number → ETag and size.
+    UploadPart = 14,
+    /// time, upload: finished uploads in the order in which they are forgotten.
+    FinishedUpload = 15,
+    /// due time, object key → [`crate::DeletionRow`]: objects to be deleted.
+    Deletion = 16,
+    /// command id → [`crate::ReplyRow`].
+    Reply = 17,
+    /// log index → command id: replies in the order in which they are forgotten.
+    ReplyOrder = 18,
+    /// principal, repository, tags, precondition, digest → the first answer to a conditional `PUT`.
+    RecentPut = 19,
+    /// principal, key → the first answer to a request with an `Idempotency-Key`.
+    IdempotencyKey = 20,
+}
+
+impl TableId {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [TableId; 20] = [
+        TableId::Cluster,
+        TableId::Repository,
+        TableId::Tag,
+        TableId::Manifest,
+        TableId::ManifestLink,
+        TableId::ManifestTag,
+        TableId::Referrer,
+        TableId::Parent,
+        TableId::Blob,
+        TableId::BlobLink,
+        TableId::BlobHolder,
+        TableId::ProjectCount,
+        TableId::Upload,
+        TableId::UploadPart,
+        TableId::FinishedUpload,
+        TableId::Deletion,
+        TableId::Reply,
+        TableId::ReplyOrder,
+        TableId::RecentPut,
+        TableId::IdempotencyKey,
+    ];
+
+    /// The stored number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The table of a stored number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<TableId> {
+        TableId::ALL.into_iter().find(|table| table.number() == number)
+    }
+}
+
+/// The store of the tables could not read or write. It stops the member: state that cannot be read must not diverge.
+#[derive(Debug, thiserror::Error)]
+#[error("the tables cannot be read or written: {reason}")]
+pub struct StorageFailure {
+    /// For the operator.
+    pub reason: String,
+}
+
+/// One state of the tables.
+pub trait ReadTables {
+    /// The row of a key.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what it should not.
+    fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, StorageFailure>;
+
+    /// Visits the rows with `from <= key < to` (`None`: to the table's end) in the order of keys, until `visit` breaks.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what it should not.
+    fn scan(
+        &self,
+        table: TableId,
+        from: &[u8],
+        to: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Row) -> ControlFlow<()>,
+    ) -> Result<(), StorageFailure>;
+}
+
+/// Tables that may be changed: all changes of one entry become visible together.
+pub trait Tables: ReadTables {
+    /// Sets the row of a key.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn put(&mut self, table: TableId, key: &[u8], row: Row) -> Result<(), StorageFailure>;
+
+    /// Removes the row of a key, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn remove(&mut self, table: TableId, key: &[u8]) -> Result<(), StorageFailure>;
+}
