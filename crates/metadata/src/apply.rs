@@ -21,7 +21,11 @@ pub enum ApplyFailure {
 ///
 /// # Errors
 /// See [`ApplyFailure`].
-pub fn apply(tables: &mut dyn Tables, index: LogIndex, entry: &Entry) -> Result<Reply, ApplyFailure> {
+pub fn apply(
+    tables: &mut dyn Tables,
+    index: LogIndex,
+    entry: &Entry,
+) -> Result<Reply, ApplyFailure> {
     let _ = (tables, index, entry);
     Ok(Reply::Done)
 }

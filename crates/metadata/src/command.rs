@@ -99,7 +99,7 @@ pub enum Command {
     },
     /// Takes rows out of the delete queue whose bytes are gone.
     ObjectsDeleted {
-        /// At most [`crate::ROWS_PER_ENTRY_MAX`] keys.
+        /// At most [`crate::DELETIONS_PER_ENTRY_MAX`] keys, as [`crate::Query::DueDeletions`] gave them.
         keys: Vec<ObjectKey>,
     },
 }
@@ -163,7 +163,8 @@ pub struct Progress {
 pub struct TailObject {
     /// Where they are.
     pub key: ObjectKey,
-    /// How many they are; less than a part, except that an upload without parts may end with exactly one.
+    /// How many they are: at least one and less than a part, except that an upload without parts may end with exactly
+    /// a part's size, and that an empty blob is a tail of none.
     pub size: u32,
     /// The same bytes stored as the next part too, so that finishing needs no more of them. `None` while the upload
     /// has no parts: the object then is the blob, if the upload ends there.
@@ -201,6 +202,9 @@ pub struct Checkpoint {
 }
 
 /// See [`Command::Acknowledge`].
+///
+/// Gives back the part numbers above the highest that is named here (in `parts` or by the tail): a writer that tried to
+/// store a part which it does not name must not acknowledge, lest a later writer's part of that number be overwritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledge {
     /// The repository in whose path the upload was asked for.

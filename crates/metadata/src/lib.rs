@@ -22,19 +22,21 @@ mod tables;
 pub use answer::answer;
 pub use apply::{ApplyFailure, apply};
 pub use command::{
-    Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload, ManifestReference, Mount, Part,
-    Payload, Precondition, Progress, PutManifest, SealUpload, TailObject, UploadEnd, WriteFrom,
+    Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload,
+    ManifestReference, Mount, Part, Payload, Precondition, Progress, PutManifest, SealUpload,
+    TailObject, UploadEnd, WriteFrom,
 };
 pub use ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
 pub use memory::MemoryTables;
 pub use object_key::{ClusterId, ObjectKey};
 pub use query::{
-    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView, TagView, UploadView,
+    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
+    TagView, UploadView,
 };
 pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
 pub use rows::{
-    BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow, ReferrerRow, ReplyRow,
-    RepositoryRow, Row, TagRow, UploadRow, UploadState,
+    BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow,
+    ReferrerRow, ReplyRow, RepositoryRow, Row, TagRow, UploadRow, UploadState,
 };
 pub use tables::{ReadTables, StorageFailure, TableId, Tables};
 
@@ -43,3 +45,22 @@ pub const INLINE_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 
 /// No entry may touch more rows than this (`docs/architecture.md`, "Bounded entries").
 pub const ROWS_PER_ENTRY_MAX: usize = 10_000;
+
+/// The highest number of a part. Object stores take 10,000; a hundred fewer keep an entry that handles every part of an
+/// upload within [`ROWS_PER_ENTRY_MAX`]. The largest blob is this times the part size.
+pub const PART_NUMBER_MAX: u32 = 9_900;
+
+/// How many part numbers a writer gets when it begins; it asks for more with its checkpoints.
+pub const PARTS_RESERVED_AT_BEGIN: u32 = 32;
+
+/// The most part numbers that one checkpoint may ask for.
+pub const PARTS_RESERVED_PER_CHECKPOINT_MAX: u32 = 1_000;
+
+/// The most tags that one `PUT` may move.
+pub const TAGS_PER_PUT_MAX: usize = 100;
+
+/// The most objects that leave the delete queue in one entry, and that one [`Query::DueDeletions`] gives.
+pub const DELETIONS_PER_ENTRY_MAX: usize = 1_000;
+
+/// The log's format that this build writes and understands.
+pub const FORMAT: u32 = 1;

@@ -15,7 +15,9 @@ pub struct MemoryTables {
 impl MemoryTables {
     /// Every row, in order.
     pub fn rows(&self) -> impl Iterator<Item = (TableId, &[u8], &Row)> {
-        self.rows.iter().map(|((table, key), row)| (*table, key.as_slice(), row))
+        self.rows
+            .iter()
+            .map(|((table, key), row)| (*table, key.as_slice(), row))
     }
 }
 

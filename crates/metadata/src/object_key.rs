@@ -115,7 +115,14 @@ mod tests {
     #[test]
     fn a_key_that_leads_elsewhere_is_not_read() {
         let cluster = ClusterId(7);
-        for text in ["", "a/b/c", "../data/1", &format!("{cluster}/data/../x"), &format!("{cluster}/other/1"), &format!("{cluster}/data/1/2")] {
+        for text in [
+            "",
+            "a/b/c",
+            "../data/1",
+            &format!("{cluster}/data/../x"),
+            &format!("{cluster}/other/1"),
+            &format!("{cluster}/data/1/2"),
+        ] {
             assert_eq!(ObjectKey::parse(text), None, "{text}");
         }
     }

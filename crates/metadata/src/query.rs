@@ -7,6 +7,7 @@ use crate::command::{Part, Payload};
 use crate::ids::{Epoch, LogTime};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::SealedObject;
+use crate::rows::DeletionRow;
 
 /// What may be asked. The right to see and the record come in one look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +107,8 @@ pub enum Answer {
     },
     /// See [`Query::DueDeletions`].
     Deletions {
-        /// The objects.
-        keys: Vec<ObjectKey>,
+        /// The objects, those that wait longest first.
+        objects: Vec<DeletionRow>,
     },
     /// The repository does not exist.
     RepositoryUnknown,

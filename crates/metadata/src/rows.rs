@@ -37,6 +37,8 @@ pub struct RepositoryRow {
     pub blobs: u64,
     /// Bytes of the linked blobs and manifests.
     pub bytes: u64,
+    /// Manifest links that are hidden while their tags' rows are being removed; above 0, tags may be hidden too.
+    pub ending: u64,
 }
 
 /// Where a tag points.
@@ -163,6 +165,8 @@ pub struct UploadRow {
     pub started: Option<Progress>,
     /// How far a long request has come.
     pub checkpoint: Option<Progress>,
+    /// The first part number of the latest writer: every lower one is recorded or lost.
+    pub granted_from: u32,
     /// The highest part number that any writer may have used.
     pub reserved_until: u32,
     /// Whether it goes on.
@@ -194,7 +198,8 @@ pub enum UploadState {
 pub struct DeletionRow {
     /// The object.
     pub key: ObjectKey,
-    /// A multipart upload under that key to be aborted, instead of an object to be deleted.
+    /// A multipart upload under that key, which is to be aborted before the object is deleted: it may have been
+    /// completed or not.
     pub multipart: Option<MultipartId>,
 }
 
@@ -229,7 +234,8 @@ pub enum Row {
     Blob(BlobRow),
     /// Of [`crate::TableId::BlobLink`].
     BlobLink(BlobLinkRow),
-    /// Of [`crate::TableId::ProjectCount`]: how many repositories of the project see the blob.
+    /// Of [`crate::TableId::ProjectCount`]: how many repositories of the project see the blob; and of
+    /// [`crate::TableId::AwaitedBlob`]: how many manifests name it.
     Count(u64),
     /// Of [`crate::TableId::Upload`].
     Upload(UploadRow),
@@ -256,10 +262,12 @@ pub enum Row {
         repository: RepositoryName,
         /// What was put.
         digest: Digest,
+        /// The fingerprint of the whole request: another one under the same key is refused.
+        request: Digest,
         /// The answer.
         reply: Reply,
     },
     /// Of tables whose key says it all ([`crate::TableId::BlobHolder`], [`crate::TableId::ManifestTag`],
-    /// [`crate::TableId::Parent`]).
+    /// [`crate::TableId::Parent`], [`crate::TableId::FirstAnswerOrder`]).
     Present,
 }

@@ -25,7 +25,7 @@ pub enum TableId {
     ManifestTag = 6,
     /// repository, subject, digest → [`crate::ReferrerRow`].
     Referrer = 7,
-    /// repository, named digest, naming manifest: who names what may be absent, so that counts attach when it arrives.
+    /// repository, child, index: which linked indexes name a manifest, whether it is there or not.
     Parent = 8,
     /// digest → [`crate::BlobRow`].
     Blob = 9,
@@ -47,15 +47,21 @@ pub enum TableId {
     Reply = 17,
     /// log index → command id: replies in the order in which they are forgotten.
     ReplyOrder = 18,
-    /// principal, repository, tags, precondition, digest → the first answer to a conditional `PUT`.
+    /// fingerprint of principal, repository, tags, precondition and digest → the first answer to a conditional `PUT`.
     RecentPut = 19,
     /// principal, key → the first answer to a request with an `Idempotency-Key`.
     IdempotencyKey = 20,
+    /// time, table, key: the rows of [`TableId::RecentPut`] and [`TableId::IdempotencyKey`] in the order in which
+    /// they are forgotten.
+    FirstAnswerOrder = 21,
+    /// repository, digest → how many linked manifests name a blob that the repository does not see yet; the count
+    /// moves to the blob's link when that is made.
+    AwaitedBlob = 22,
 }
 
 impl TableId {
     /// All of them, in the order of their numbers.
-    pub const ALL: [TableId; 20] = [
+    pub const ALL: [TableId; 22] = [
         TableId::Cluster,
         TableId::Repository,
         TableId::Tag,
@@ -76,6 +82,8 @@ impl TableId {
         TableId::ReplyOrder,
         TableId::RecentPut,
         TableId::IdempotencyKey,
+        TableId::FirstAnswerOrder,
+        TableId::AwaitedBlob,
     ];
 
     /// The stored number.
@@ -87,7 +95,9 @@ impl TableId {
     /// The table of a stored number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<TableId> {
-        TableId::ALL.into_iter().find(|table| table.number() == number)
+        TableId::ALL
+            .into_iter()
+            .find(|table| table.number() == number)
     }
 }
 
