@@ -4,6 +4,10 @@
 //! copied or renamed, and whether an object exists is asked in one place only (`object_size`, PROTOCOLS: rule of the
 //! sealed upload). No key is ever written twice with other bytes.
 
+pub mod faulty;
+pub mod memory;
+pub mod suite;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -23,7 +27,8 @@ pub trait BlobStore: Send + Sync + 'static {
     async fn begin_multipart(&self, key: &ObjectKey) -> Result<MultipartId, BlobFailure>;
 
     /// Completes a multipart upload with exactly these parts, in order. Durable when it returns. May be repeated;
-    /// when an earlier call has completed it, the answer is [`BlobFailure::NoSuchUpload`].
+    /// when an earlier call has completed it, the answer is [`BlobFailure::NoSuchUpload`], or `Ok` where the store can
+    /// tell that it was this very list.
     async fn complete_multipart(
         &self,
         key: &ObjectKey,
