@@ -13,7 +13,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::strict_json::Keys;
+use crate::strict_json::{Keys, Skipped, is_nested_deeper};
 use crate::{Digest, MediaType};
 
 /// What is known of content by those who refer to it.
@@ -74,12 +74,19 @@ pub struct OpaqueJsonError;
 impl OpaqueJson {
     /// Keeps a JSON text.
     pub fn parse(text: &str) -> Result<OpaqueJson, OpaqueJsonError> {
-        if crate::strict_json::is_nested_deeper(text.as_bytes(), crate::NESTING_DEPTH_MAX) {
+        if is_nested_deeper(text.as_bytes(), crate::NESTING_DEPTH_MAX) {
             return Err(OpaqueJsonError);
         }
-        RawValue::from_string(text.to_owned())
-            .map(OpaqueJson)
-            .map_err(|_| OpaqueJsonError)
+        let raw = RawValue::from_string(text.to_owned()).map_err(|_| OpaqueJsonError)?;
+        OpaqueJson::from_raw(raw)
+    }
+
+    /// Keeps what serde_json has delimited; it does not look into strings for that, so this does.
+    fn from_raw(raw: Box<RawValue>) -> Result<OpaqueJson, OpaqueJsonError> {
+        match serde_json::from_str::<Skipped>(raw.get()) {
+            Ok(Skipped) => Ok(OpaqueJson(raw)),
+            Err(_) => Err(OpaqueJsonError),
+        }
     }
 
     /// The text.
@@ -149,9 +156,9 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
                 "annotations" => annotations = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 "data" => data = map.next_value::<Option<String>>()?,
                 "artifactType" => artifact_type = map.next_value::<Option<String>>()?,
-                "platform" => platform = Some(map.next_value::<Box<RawValue>>()?),
+                "platform" => platform = parse_platform(map.next_value()?)?,
                 _ => {
-                    map.next_value::<serde::de::IgnoredAny>()?;
+                    map.next_value::<Skipped>()?;
                 }
             }
         }
@@ -169,7 +176,15 @@ impl<'de> Visitor<'de> for DescriptorVisitor {
             annotations,
             data,
             artifact_type: artifact_type.filter(|text| !text.is_empty()),
-            platform: platform.filter(|raw| raw.get() != "null").map(OpaqueJson),
+            platform,
         })
     }
+}
+
+/// `null` is absent.
+fn parse_platform<E: serde::de::Error>(raw: Box<RawValue>) -> Result<Option<OpaqueJson>, E> {
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    OpaqueJson::from_raw(raw).map(Some).map_err(E::custom)
 }

@@ -10,10 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::strict_json::{Keys, is_nested_deeper};
+use crate::strict_json::{Keys, Skipped, is_nested_deeper};
 use crate::{Descriptor, MediaKind, MediaType};
 
 /// The most bytes of a manifest: 4 MiB, what the specification asks registries to take at least.
@@ -124,7 +124,10 @@ impl Manifest {
         if is_nested_deeper(payload, NESTING_DEPTH_MAX) {
             return Err(ManifestError::TooDeep);
         }
-        let body: Body = serde_json::from_slice(payload).map_err(json_error)?;
+        // serde_json checks the strings that it keeps only.
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| ManifestError::NotJson(error.to_string()))?;
+        let body: Body = serde_json::from_str(text).map_err(json_error)?;
         let media_type = body.agreed_media_type(declared)?;
         let manifest = body.into_manifest(media_type)?;
         manifest.refuse_too_many_references()?;
@@ -302,13 +305,13 @@ impl<'de> Visitor<'de> for BodyVisitor {
                 "config" => body.config = map.next_value()?,
                 "layers" => body.layers = Some(map.next_value()?),
                 "manifests" => body.manifests = Some(map.next_value()?),
-                "fsLayers" => body.fs_layers = map.next_value::<Option<IgnoredAny>>()?.is_some(),
+                "fsLayers" => body.fs_layers = map.next_value::<Option<Skipped>>()?.is_some(),
                 "subject" => body.subject = map.next_value()?,
                 "annotations" => {
                     body.annotations = map.next_value::<Option<_>>()?.unwrap_or_default()
                 }
                 _ => {
-                    map.next_value::<IgnoredAny>()?;
+                    map.next_value::<Skipped>()?;
                 }
             }
         }
