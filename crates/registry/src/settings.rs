@@ -1,0 +1,46 @@
+//! Sizes and times of the use-cases. Read from the configuration by the binary; never changed while it runs.
+
+use std::time::Duration;
+
+/// Part numbers go to this; it is the limit of S3-compatible stores.
+pub(crate) const PARTS_MAX: u64 = 10_000;
+
+/// Sizes and times.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The size of every part but the last, in bytes.
+    pub part_size: u32,
+    /// The largest blob in bytes; at most `part_size` × 10,000.
+    pub blob_size_max: u64,
+    /// A long request commits a checkpoint each time that it has stored so many parts.
+    pub checkpoint_every_parts: u32,
+    /// How long a blob that no manifest names is kept, at least.
+    pub grace: Duration,
+    /// A body that brings nothing for so long has stalled.
+    pub body_idle_timeout: Duration,
+    /// How long a metadata call that follows a body may be held through an election.
+    pub hold: Duration,
+    /// What clients are told to wait when something that they need is not there.
+    pub retry_after: Duration,
+    /// How often the sweep looks for objects to delete when it found none.
+    pub sweep_interval: Duration,
+    /// How many objects the sweep takes at once; at most 1,000.
+    pub sweep_batch: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let part_size = 8 * 1024 * 1024;
+        Settings {
+            part_size,
+            blob_size_max: u64::from(part_size) * PARTS_MAX,
+            checkpoint_every_parts: 8,
+            grace: Duration::from_secs(24 * 60 * 60),
+            body_idle_timeout: Duration::from_secs(60),
+            hold: Duration::from_secs(10),
+            retry_after: Duration::from_secs(5),
+            sweep_interval: Duration::from_secs(30),
+            sweep_batch: 500,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Tells a client where its upload stands, and acknowledges the checkpoint by telling it.
+//!
+//! One effect, the entry `AcknowledgeCheckpoint`, and only when a checkpoint lies beyond what was acknowledged. A crash
+//! after it leaves an offset that the client was not told of and asks for again. Sent again, it changes nothing.
+//!
+//! Spec: distribution-spec 1.1, "Pushing a blob in chunks" (the status of an upload).
+
+use metadata::{Answer, Command, Query, Reply, UploadView};
+use oci::{RepositoryName, UploadId};
+use ports::Deadline;
+
+use crate::{Caller, Error, Registry, UploadStatus};
+
+impl Registry {
+    /// The offset at which the upload goes on. May be repeated.
+    ///
+    /// # Errors
+    /// [`Error::UploadUnknown`], for finished uploads too; [`Error::Unavailable`] or [`Error::OutcomeUnknown`] when
+    /// the log does not answer.
+    pub async fn upload_status(
+        &self,
+        caller: &Caller,
+        repository: &RepositoryName,
+        upload: UploadId,
+    ) -> Result<UploadStatus, Error> {
+        let view = self
+            .upload_view(repository, upload, caller.deadline)
+            .await?;
+        if view.finished.is_some() {
+            return Err(Error::UploadUnknown);
+        }
+        let ahead = view
+            .checkpointed
+            .is_some_and(|checkpointed| checkpointed > view.acknowledged);
+        if !ahead || view.sealed.is_some() {
+            return Ok(UploadStatus {
+                upload,
+                offset: view.acknowledged,
+            });
+        }
+        let command = Command::AcknowledgeCheckpoint {
+            repository: repository.clone(),
+            upload,
+        };
+        match self.propose(command, caller.deadline).await? {
+            Reply::Acknowledged { offset } => Ok(UploadStatus { upload, offset }),
+            other => Err(Error::unexpected_reply(other)),
+        }
+    }
+
+    /// The upload as the log has it. Never from a stale state: an offset must be the latest.
+    pub(crate) async fn upload_view(
+        &self,
+        repository: &RepositoryName,
+        upload: UploadId,
+        deadline: Deadline,
+    ) -> Result<UploadView, Error> {
+        let query = Query::Upload {
+            repository: repository.clone(),
+            upload,
+        };
+        let answered = self.read(query, deadline).await?;
+        if answered.stale {
+            return Err(Error::unavailable(
+                "the state of an upload cannot be confirmed",
+            ));
+        }
+        match answered.value {
+            Answer::Upload(view) => Ok(*view),
+            Answer::RepositoryUnknown | Answer::Absent => Err(Error::UploadUnknown),
+            other => Err(Error::unexpected_answer(&other)),
+        }
+    }
+}
