@@ -1,3 +1,64 @@
-//! xtask.
+//! The developer's tools: `check`, `fix`, `tidy` and `test`.
+//!
+//! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
+//! command line only: each verb has a module, and nothing here ships with the product.
 
-fn main() {}
+mod check;
+mod install;
+mod run;
+mod suites;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Holdfast's developer tools.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Formatting, clippy, docs and tidy, as CI wants them; changes nothing.
+    Check,
+    /// Formats the code and applies what clippy can mend.
+    Fix,
+    /// The rules of the house that no compiler knows.
+    Tidy,
+    /// Installs what the suites need, runs them, and ends with a table.
+    Test(suites::Options),
+}
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    let outcome = workspace_root().and_then(|root| match verb {
+        Verb::Check => check::check(&root),
+        Verb::Fix => check::fix(&root),
+        Verb::Tidy => tidy::run(&root),
+        Verb::Test(options) => suites::run(&root, &options),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace's `Cargo.toml`, found from this crate's own place in it.
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let root = manifest
+        .ancestors()
+        .nth(2)
+        .context("crates/xtask is two folders below the root")?;
+    Ok(root.to_path_buf())
+}

@@ -1,0 +1,305 @@
+//! `cargo xtask test`: installs what the suites need, builds everything once, runs the suites and counts.
+//!
+//! The table of suites is here. A suite that could not run has failed: nothing is left out silently, and the only way to
+//! leave one out is `--without`, which the last table shows.
+
+mod build;
+mod libtest;
+mod report;
+
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::check::{SELECTION, cargo};
+use crate::install::{self, Cache, Need};
+use build::TestBinary;
+use libtest::Counts;
+use report::{Line, Outcome, Report};
+
+/// What `cargo xtask test` may be told.
+#[derive(Args, Default)]
+pub struct Options {
+    /// Leaves a suite out; may be repeated.
+    #[arg(long, value_name = "SUITE")]
+    without: Vec<String>,
+    /// Runs this suite alone; may be repeated.
+    #[arg(long, value_name = "SUITE")]
+    only: Vec<String>,
+}
+
+/// One suite: what it is called, where its tests are, what it needs, and when it has hung.
+struct Suite {
+    name: &'static str,
+    tests: Tests,
+    needs: &'static [Need],
+    deadline_minutes: u64,
+}
+
+/// Where a suite's tests are.
+enum Tests {
+    /// Beside the code: every test binary that no other suite claims.
+    Crates,
+    /// The examples in the documentation.
+    Docs,
+    /// All test binaries of the package in this folder.
+    Folder(&'static str),
+    /// One test binary of the package in this folder.
+    Target(&'static str, &'static str),
+}
+
+const CONFORMANCE: Need = Need::GoProgram {
+    name: "conformance",
+    package: "github.com/opencontainers/distribution-spec/conformance",
+    revision: "967efdc",
+    // Installs anyway: the runner asks for it in its own go.mod.
+    go: (1, 24),
+};
+
+const GARAGE: Need = Need::CargoProgram {
+    name: "garage",
+    version: "2.5.0",
+    features: "lmdb,bundled-libs",
+};
+
+const CLIENTS: Need = Need::Debian(&[
+    "buildah",
+    "ca-certificates",
+    "containerd",
+    "crun",
+    "debootstrap",
+    "docker.io",
+    "podman",
+    "runc",
+    "skopeo",
+    "umoci",
+]);
+
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "unit",
+        tests: Tests::Crates,
+        needs: &[],
+        deadline_minutes: 15,
+    },
+    Suite {
+        name: "docs",
+        tests: Tests::Docs,
+        needs: &[],
+        deadline_minutes: 5,
+    },
+];
+
+/// Runs the chosen suites and prints the table; any failure fails the command.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    let chosen = choose(options)?;
+    let cache = Cache::find()?;
+    let needs: Vec<&Need> = chosen.iter().flat_map(|suite| suite.needs).collect();
+    let unmet = install::all(&cache, &needs);
+    let binaries = build::all(root)?;
+    let mut report = Report::default();
+    for suite in SUITES {
+        let line = if !chosen.iter().any(|other| other.name == suite.name) {
+            Line::left_out(suite.name)
+        } else if let Some((_, why)) = unmet.iter().find(|(need, _)| suite.needs.contains(need)) {
+            Line::could_not_run(suite.name, why)
+        } else {
+            println!("\n== suite {} ==", suite.name);
+            run_suite(root, suite, &binaries, &cache)
+        };
+        report.add(line);
+    }
+    report.write(&root.join("target/test-report.json"))?;
+    report.print();
+    if report.failed() {
+        bail!("some suites failed")
+    } else {
+        Ok(())
+    }
+}
+
+/// The suites that the options leave; a name that is no suite is an error that lists them.
+fn choose(options: &Options) -> anyhow::Result<Vec<&'static Suite>> {
+    for name in options.only.iter().chain(&options.without) {
+        if !SUITES.iter().any(|suite| suite.name == name) {
+            let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
+            bail!(
+                "no suite is called `{name}`; there are {}",
+                names.join(", ")
+            );
+        }
+    }
+    let named = |names: &[String], suite: &Suite| names.iter().any(|name| name == suite.name);
+    let wanted = |suite: &&Suite| {
+        (options.only.is_empty() || named(&options.only, suite)) && !named(&options.without, suite)
+    };
+    Ok(SUITES.iter().filter(wanted).collect())
+}
+
+fn run_suite(root: &Path, suite: &Suite, binaries: &build::Built, cache: &Cache) -> Line {
+    let start = Instant::now();
+    let deadline = start + Duration::from_secs(suite.deadline_minutes * 60);
+    let mut outcome = Outcome::default();
+    for mut command in commands(root, suite, binaries) {
+        cache.put_on_path(&mut command);
+        command.env("HOLDFAST_BIN", binaries.program("holdfast"));
+        outcome.add(run_one(&mut command, deadline));
+    }
+    if outcome.binaries == 0 {
+        outcome.broken("the suite has no tests");
+    }
+    Line {
+        name: suite.name,
+        outcome,
+        seconds: start.elapsed().as_secs_f64(),
+        ran: true,
+    }
+}
+
+/// The commands that together are the suite.
+fn commands(root: &Path, suite: &Suite, binaries: &build::Built) -> Vec<Command> {
+    if matches!(suite.tests, Tests::Docs) {
+        let mut doc = cargo(root, &["test", "--quiet", "--doc"]);
+        doc.args(SELECTION);
+        return vec![doc];
+    }
+    binaries
+        .tests
+        .iter()
+        .filter(|binary| belongs(suite, binary))
+        .map(TestBinary::command)
+        .collect()
+}
+
+/// Whether the binary is one of the suite's. Each binary belongs to exactly one suite.
+fn belongs(suite: &Suite, binary: &TestBinary) -> bool {
+    match suite.tests {
+        Tests::Docs => false,
+        Tests::Folder(folder) => binary.folder == folder,
+        Tests::Target(folder, target) => binary.folder == folder && binary.target == target,
+        Tests::Crates => {
+            let claimed =
+                |other: &Suite| !matches!(other.tests, Tests::Crates) && belongs(other, binary);
+            !SUITES.iter().any(claimed)
+        }
+    }
+}
+
+/// Runs one test program, its output going through, and counts what it reports.
+fn run_one(command: &mut Command, deadline: Instant) -> Result<Counts, String> {
+    let shown = crate::run::shown(command);
+    let (status, counts) =
+        watch(command, deadline).map_err(|error| format!("{shown}: {error:#}"))?;
+    match counts {
+        // A program that dies without a last word has failed once, whatever it said before.
+        None => Err(format!("{shown}: ended without a result ({status})")),
+        Some(counts) if !status.success() && counts.failed == 0 => {
+            Err(format!("{shown}: {status}"))
+        }
+        Some(counts) => Ok(counts),
+    }
+}
+
+/// Passes the output on, line by line, and ends the program's whole process group at the deadline.
+fn watch(command: &mut Command, deadline: Instant) -> anyhow::Result<(ExitStatus, Option<Counts>)> {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::process::CommandExt as _;
+
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("cannot start")?;
+    let output = BufReader::new(child.stdout.take().context("standard output is piped")?);
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    let group = rustix::process::Pid::from_child(&child);
+    let guard = std::thread::spawn(move || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let hung = end.recv_timeout(left) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        if hung {
+            // The child is not reaped before this thread is joined, so the group is still its own.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        hung
+    });
+    let mut counts: Option<Counts> = None;
+    for line in output.lines() {
+        let line = line.unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{line}");
+        if let Some(more) = libtest::result_line(&line) {
+            counts.get_or_insert_default().add(more);
+        }
+    }
+    drop(ended);
+    let hung = guard.join().unwrap_or(false);
+    let status = child.wait()?;
+    if hung {
+        bail!("ran into the suite's deadline and was ended");
+    }
+    Ok((status, counts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_has_its_own_name() {
+        let mut names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SUITES.len());
+    }
+
+    #[test]
+    fn unknown_suite_is_refused_with_the_names() {
+        let options = Options {
+            only: vec!["unti".into()],
+            without: vec![],
+        };
+        let error = choose(&options)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
+        assert!(
+            error.contains("`unti`") && error.contains("unit"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_and_without_choose() {
+        let names = |only: &[&str], without: &[&str]| -> Vec<&str> {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let options = Options {
+                only: owned(only),
+                without: owned(without),
+            };
+            choose(&options)
+                .unwrap()
+                .iter()
+                .map(|suite| suite.name)
+                .collect()
+        };
+        assert_eq!(names(&["unit"], &[]), ["unit"]);
+        assert_eq!(names(&["unit"], &["unit"]), [""; 0]);
+        assert_eq!(names(&[], &["unit"]).len(), SUITES.len() - 1);
+    }
+
+    #[test]
+    fn hung_program_is_ended_at_the_deadline_with_its_children() {
+        let mut command = crate::run::command("sh", ["-c", "sleep 600 & sleep 600"]);
+        let error = run_one(&mut command, Instant::now() + Duration::from_millis(200)).unwrap_err();
+        assert!(error.contains("deadline"), "{error}");
+    }
+
+    #[test]
+    fn program_without_a_result_has_failed() {
+        let mut command = crate::run::command("sh", ["-c", "exit 0"]);
+        let error = run_one(&mut command, Instant::now() + Duration::from_secs(60)).unwrap_err();
+        assert!(error.contains("without a result"), "{error}");
+    }
+}
