@@ -1,13 +1,319 @@
-//! Answers queries from one state of the tables.
+//! Answers queries from one state of the tables. Rule 4.1: the right to see and the record come in one look-up.
+//!
+//! Lists are range scans, bounded by the page that was asked for, and that by [`PAGE_MAX`].
 
-use crate::query::{Answer, Query};
-use crate::tables::{ReadTables, StorageFailure};
+use oci::{Digest, Reference, RepositoryName, Tag, UploadId};
+
+use crate::DELETIONS_PER_ENTRY_MAX;
+use crate::command::Part;
+use crate::ids::LogTime;
+use crate::keys::{self, Range};
+use crate::query::{
+    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
+    TagView, UploadView,
+};
+use crate::rows::{
+    BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, TagRow, UploadRow, UploadState,
+};
+use crate::tables::{ReadTables, StorageFailure, TableId};
+use crate::typed::{self, UploadPartRow};
+
+/// The longest page, whatever was asked for.
+pub const PAGE_MAX: usize = 10_000;
+
+/// How many referrers one answer looks at when only some of them are wanted.
+const REFERRERS_SCANNED_MAX: usize = 1_000;
 
 /// Answers `query` from `tables`.
 ///
 /// # Errors
-/// When the tables cannot be read.
+/// When the tables cannot be read, or hold what they should not.
 pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageFailure> {
-    let _ = (tables, query);
-    Ok(Answer::Absent)
+    match query {
+        Query::Cluster => cluster(tables),
+        Query::Manifest {
+            repository,
+            reference,
+        } => manifest(tables, repository, reference),
+        Query::Blob { repository, digest } => blob(tables, repository, digest),
+        Query::Upload { repository, upload } => self::upload(tables, repository, *upload),
+        Query::Repositories(page) => repositories(tables, page),
+        Query::Tags { repository, page } => tags(tables, repository, page),
+        Query::Referrers {
+            repository,
+            subject,
+            artifact_type,
+            page,
+        } => referrers(tables, repository, subject, artifact_type.as_deref(), page),
+        Query::DueDeletions { limit, now } => due_deletions(tables, *limit, *now),
+    }
+}
+
+fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+    let row = typed::get(tables, &keys::cluster())?;
+    Ok(Answer::Cluster(match row {
+        Some(row) => ClusterView {
+            cluster: row.cluster,
+            time: row.time,
+            format: row.format,
+            repositories: row.repositories,
+        },
+        None => ClusterView {
+            cluster: None,
+            time: LogTime(0),
+            format: crate::FORMAT,
+            repositories: 0,
+        },
+    }))
+}
+
+/// What was asked for is not there: the difference that clients want to know is whether its repository is.
+fn absent(tables: &dyn ReadTables, repository: &RepositoryName) -> Result<Answer, StorageFailure> {
+    let row: Option<RepositoryRow> = typed::get(tables, &keys::repository(repository))?;
+    Ok(row.map_or(Answer::RepositoryUnknown, |_| Answer::Absent))
+}
+
+/// The hottest path of the product: three look-ups by a tag, two by a digest.
+fn manifest(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Answer, StorageFailure> {
+    let (digest, tagged_link) = match reference {
+        Reference::Digest(digest) => (*digest, None),
+        Reference::Tag(tag) => match typed::get(tables, &keys::tag(repository, tag))? {
+            Some(row) => (row.digest, Some(row.link)),
+            None => return absent(tables, repository),
+        },
+    };
+    let link = typed::get(tables, &keys::manifest_link(repository, &digest))?;
+    let is_visible = link.is_some_and(|link| {
+        !link.ending && tagged_link.is_none_or(|tagged| tagged == link.created_at)
+    });
+    if !is_visible {
+        return absent(tables, repository);
+    }
+    match typed::get(tables, &keys::manifest(&digest))? {
+        Some(row) => Ok(Answer::Manifest(Box::new(ManifestView {
+            digest,
+            media_type: row.media_type,
+            size: row.size,
+            payload: row.payload,
+        }))),
+        None => absent(tables, repository),
+    }
+}
+
+fn blob(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Answer, StorageFailure> {
+    if typed::get(tables, &keys::blob_link(repository, digest))?.is_none() {
+        return absent(tables, repository);
+    }
+    let Some(row) = typed::get(tables, &keys::blob(digest))? else {
+        return absent(tables, repository);
+    };
+    Ok(Answer::Blob(BlobView {
+        key: row.key,
+        size: row.size,
+        unreferenced_since: match row.state {
+            BlobState::Referenced => None,
+            BlobState::Unreferenced { since } | BlobState::Condemned { since } => Some(since),
+        },
+        now: log_time(tables)?,
+    }))
+}
+
+fn log_time(tables: &dyn ReadTables) -> Result<LogTime, StorageFailure> {
+    let row: Option<ClusterRow> = typed::get(tables, &keys::cluster())?;
+    Ok(row.map_or(LogTime(0), |row| row.time))
+}
+
+fn upload(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    upload: UploadId,
+) -> Result<Answer, StorageFailure> {
+    let row: Option<UploadRow> = typed::get(tables, &keys::upload(upload))?;
+    let Some(row) = row.filter(|row| &row.repository == repository) else {
+        return Ok(Answer::Absent);
+    };
+    let until = row.acknowledged.last_part;
+    let parts = match row.state {
+        UploadState::Open if until > 0 => parts(tables, upload, until)?,
+        _ => Vec::new(),
+    };
+    let plain = match &row.acknowledged.tail {
+        Some(tail) if until == 0 => Some(tail.key.clone()),
+        _ => None,
+    };
+    let (sealed, finished) = match row.state {
+        UploadState::Open => (None, None),
+        UploadState::Sealed(sealed) => (Some(sealed), None),
+        UploadState::Finished { digest, .. } => (None, Some(digest)),
+    };
+    Ok(Answer::Upload(Box::new(UploadView {
+        acknowledged: row.acknowledged.offset,
+        checkpointed: row.checkpoint.map(|checkpoint| checkpoint.offset),
+        epoch: row.epoch,
+        algorithm: row.algorithm,
+        midstate: row.acknowledged.midstate,
+        has_parts: until > 0,
+        plain,
+        sealed,
+        finished,
+        parts,
+    })))
+}
+
+fn parts(
+    tables: &dyn ReadTables,
+    upload: UploadId,
+    until: u32,
+) -> Result<Vec<Part>, StorageFailure> {
+    let range = keys::upload_parts(upload, 0, until);
+    typed::collect(tables, &range, usize::MAX, |key, row: UploadPartRow| {
+        Some(Part {
+            number: keys::read_upload_part(key)?.1,
+            etag: row.etag,
+            size: row.size,
+        })
+    })
+}
+
+/// Up to a page of rows, and whether there are more.
+fn page<K, R: typed::TypedRow, T>(
+    tables: &dyn ReadTables,
+    range: &Range,
+    page: &Page<K>,
+    read: impl FnMut(&[u8], R) -> Option<T>,
+) -> Result<(Vec<T>, bool), StorageFailure> {
+    let limit = page.limit.min(PAGE_MAX);
+    if limit == 0 {
+        return Ok((Vec::new(), false));
+    }
+    let mut found = typed::collect(tables, range, limit + 1, read)?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok((found, more))
+}
+
+fn repositories(
+    tables: &dyn ReadTables,
+    wanted: &Page<RepositoryName>,
+) -> Result<Answer, StorageFailure> {
+    let mut range = Range::all(TableId::Repository);
+    if let Some(after) = &wanted.after {
+        range = range.after(keys::repository(after));
+    }
+    let (repositories, more) = page(tables, &range, wanted, |key, row: RepositoryRow| {
+        Some(RepositoryView {
+            name: keys::read_repository(key)?,
+            manifests: row.manifests,
+            tags: row.tags,
+        })
+    })?;
+    Ok(Answer::Repositories { repositories, more })
+}
+
+fn tags(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    wanted: &Page<Tag>,
+) -> Result<Answer, StorageFailure> {
+    let Some(row) = typed::get(tables, &keys::repository(repository))? else {
+        return Ok(Answer::RepositoryUnknown);
+    };
+    let mut wanted = wanted.clone();
+    let limit = wanted.limit.min(PAGE_MAX);
+    let mut tags = Vec::new();
+    loop {
+        let mut range = keys::tags(repository);
+        if let Some(after) = &wanted.after {
+            range = range.after(keys::tag(repository, after));
+        }
+        let (found, more) = page(tables, &range, &wanted, |key, row: TagRow| {
+            Some((keys::read_tag(key)?.1, row))
+        })?;
+        wanted.after = found.last().map(|(tag, _)| tag.clone());
+        for (tag, tag_row) in found {
+            if row.ending == 0 || is_visible(tables, repository, &tag_row)? {
+                let digest = tag_row.digest;
+                tags.push(TagView { tag, digest });
+            }
+        }
+        // Only while a manifest of many tags is being deleted does a page need more than one turn.
+        if !more || tags.len() >= limit {
+            let more = more || tags.len() > limit;
+            tags.truncate(limit);
+            return Ok(Answer::Tags { tags, more });
+        }
+    }
+}
+
+/// Whether the link that a tag was moved to is not ending.
+fn is_visible(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    tag: &TagRow,
+) -> Result<bool, StorageFailure> {
+    let link = typed::get(tables, &keys::manifest_link(repository, &tag.digest))?;
+    Ok(link.is_some_and(|link| !link.ending && link.created_at == tag.link))
+}
+
+fn referrers(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    wanted: &Page<Digest>,
+) -> Result<Answer, StorageFailure> {
+    let limit = wanted.limit.min(PAGE_MAX);
+    let mut range = keys::referrers(repository, subject);
+    if let Some(after) = &wanted.after {
+        range = range.after(keys::referrer(repository, subject, after));
+    }
+    let scanned_max = match artifact_type {
+        Some(_) => limit.max(REFERRERS_SCANNED_MAX),
+        None => limit,
+    };
+    let mut shown = 0;
+    let mut scanned = 0;
+    let mut last = None;
+    let mut next = None;
+    let rows = typed::collect(tables, &range, scanned_max + 1, |key, row: ReferrerRow| {
+        let (_, _, digest) = keys::read_pair(key)?;
+        if next.is_some() {
+            return Some(None);
+        }
+        if shown == limit || scanned == scanned_max {
+            next = last;
+            return Some(None);
+        }
+        scanned += 1;
+        last = Some(digest);
+        let is_wanted = artifact_type
+            .is_none_or(|wanted| row.descriptor.artifact_type.as_deref() == Some(wanted));
+        shown += usize::from(is_wanted);
+        Some(is_wanted.then_some(ReferrerView {
+            descriptor: row.descriptor,
+        }))
+    })?;
+    Ok(Answer::Referrers {
+        referrers: rows.into_iter().flatten().collect(),
+        next,
+    })
+}
+
+fn due_deletions(
+    tables: &dyn ReadTables,
+    limit: usize,
+    now: LogTime,
+) -> Result<Answer, StorageFailure> {
+    let limit = limit.min(DELETIONS_PER_ENTRY_MAX);
+    let range = keys::deletions_due(now);
+    let objects = typed::collect(tables, &range, limit, |_, row: DeletionRow| Some(row))?;
+    Ok(Answer::Deletions { objects })
 }

@@ -1,9 +1,32 @@
-//! Applies entries.
+//! Applies entries: the rules of the replicated state, one file for each verb.
+//!
+//! Nothing here asks for the time, draws a number, or keeps anything beside the tables (promise P6). A verb first reads
+//! and decides, and writes only when it can no longer be refused: a refusal changes nothing but the clock, the
+//! remembered replies and the delete queue.
+//!
+//! Design: `docs/architecture.md`, "Metadata"; the rules' numbers are those of the protocols.
 
-use crate::command::Entry;
+mod blob;
+mod cluster;
+mod deletion;
+mod first_answer;
+mod manifest;
+mod manifest_deletion;
+mod precondition;
+mod progress;
+mod reference;
+mod replies;
+mod state;
+mod tag;
+mod upload;
+mod upload_end;
+
+use crate::command::{Command, Entry};
 use crate::ids::LogIndex;
-use crate::reply::Reply;
+use crate::reply::{Refusal, Reply};
 use crate::tables::{StorageFailure, Tables};
+
+use state::{State, Stop};
 
 /// Why an entry could not be applied; it stops the member, because stopping beats diverging.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +40,7 @@ pub enum ApplyFailure {
 }
 
 /// Applies `entry`, which stands at `index`, and gives its reply. The caller makes all changes of the entry, and the
-/// index, visible together.
+/// index, visible together; after a failure it makes none of them visible.
 ///
 /// # Errors
 /// See [`ApplyFailure`].
@@ -26,6 +49,71 @@ pub fn apply(
     index: LogIndex,
     entry: &Entry,
 ) -> Result<Reply, ApplyFailure> {
-    let _ = (tables, index, entry);
-    Ok(Reply::Done)
+    let mut state = State::load(tables, index, entry.stamped)?;
+    let reply = match decide(&mut state, entry) {
+        Ok(reply) => reply,
+        Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
+        Err(Stop::Failed(failure)) => return Err(failure),
+    };
+    state.save()?;
+    Ok(reply)
+}
+
+/// Rule 3.1: a command has its effect once, and one whose first effect could no longer be recognized has none.
+fn decide(state: &mut State<'_>, entry: &Entry) -> Result<Reply, Stop> {
+    if let Some(reply) = replies::remembered(state, entry.id)? {
+        return Ok(reply);
+    }
+    if entry.seen < state.cluster.replies_floor {
+        return Err(Refusal::OutcomeUnknown.into());
+    }
+    let reply = match execute(state, &entry.command) {
+        Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
+        other => other?,
+    };
+    replies::remember(state, entry.id, &reply)?;
+    replies::forget_old(state)?;
+    Ok(reply)
+}
+
+fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
+    if let Command::InitializeCluster { cluster } = command {
+        return cluster::initialize(state, *cluster);
+    }
+    state.cluster_id()?;
+    match command {
+        Command::InitializeCluster { cluster } => cluster::initialize(state, *cluster),
+        Command::CreateUpload(create) => upload::create(state, create),
+        Command::BeginWrite(begin) => upload::begin_write(state, begin),
+        Command::Checkpoint(checkpoint) => upload::checkpoint(state, checkpoint),
+        Command::Acknowledge(acknowledge) => upload::acknowledge(state, acknowledge),
+        Command::AcknowledgeCheckpoint { repository, upload } => {
+            upload::acknowledge_checkpoint(state, repository, *upload)
+        }
+        Command::SealUpload(seal) => upload_end::seal(state, seal),
+        Command::FinishUpload(finish) => upload_end::finish(state, finish),
+        Command::CancelUpload { repository, upload } => {
+            upload_end::cancel(state, repository, *upload)
+        }
+        Command::Mount(mount) => blob::mount(state, mount),
+        Command::PutManifest(put) => manifest::put(state, put),
+        Command::DeleteTag {
+            repository,
+            tag,
+            precondition,
+            principal: _,
+        } => tag::delete(state, repository, tag, precondition.as_ref()),
+        Command::DeleteManifest {
+            repository,
+            digest,
+            principal: _,
+        } => manifest_deletion::delete(state, repository, digest),
+        Command::DeleteBlob {
+            repository,
+            digest,
+            principal: _,
+        } => blob::delete(state, repository, digest),
+        Command::RenewBlob { repository, digest } => blob::renew(state, repository, digest),
+        Command::ObjectsDeleted { keys } => deletion::objects_deleted(state, keys),
+    }
 }

@@ -18,6 +18,7 @@ mod query;
 mod reply;
 mod rows;
 mod tables;
+mod typed;
 
 pub use answer::answer;
 pub use apply::{ApplyFailure, apply};
@@ -39,6 +40,7 @@ pub use rows::{
     ReferrerRow, ReplyRow, RepositoryRow, Row, TagRow, UploadRow, UploadState,
 };
 pub use tables::{ReadTables, StorageFailure, TableId, Tables};
+pub use typed::{FirstAnswerRow, TypedRow, UploadPartRow};
 
 /// Manifests up to this many bytes are kept inline in the log and the tables; larger ones are objects.
 pub const INLINE_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
