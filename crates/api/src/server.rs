@@ -1,0 +1,291 @@
+//! Connections: accepted, limited, served, drained.
+//!
+//! HTTP/1.1 and HTTP/2 with prior knowledge on one port. A stop is polite: readiness fails first, new connections are
+//! taken for the drain delay, then every reply says that it is the last of its connection, and what is in flight is
+//! finished within the drain deadline. PROTOCOLS, "The balancer's part".
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use metrics_exporter_prometheus::PrometheusHandle;
+use registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::meter::Meter;
+use crate::pages::{self, Info, PageState};
+use crate::service::Service;
+use crate::settings::Settings;
+use crate::stalled_writes::StalledWrites;
+
+/// Connections beyond the limit that are answered, with 429, at once.
+const REFUSALS_MAX: usize = 256;
+/// How long to wait when the system has no more sockets for us.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most bytes that hyper holds of one HTTP/1 connection's input. Large, since bodies are read through it.
+const HTTP1_BUFFER_MAX: usize = 512 * 1024;
+/// The most headers of one request.
+const HEADERS_MAX: usize = 128;
+/// Requests at once on one HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 128;
+/// How far a client may send ahead, on one HTTP/2 stream and on all of a connection.
+const HTTP2_STREAM_WINDOW: u32 = 1024 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// How often a silent HTTP/2 client is asked whether it is there.
+const HTTP2_PING: Duration = Duration::from_secs(30);
+/// How often the exporter tidies its histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// What a server is made of.
+pub struct ServeParts {
+    /// Where connections come from; all are served alike.
+    pub listeners: Vec<TcpListener>,
+    /// The use-cases.
+    pub registry: Registry,
+    /// Limits and times.
+    pub settings: Settings,
+    /// What the page for people shows.
+    pub info: Info,
+    /// What `/metrics` renders; without it there is no such page.
+    pub metrics: Option<PrometheusHandle>,
+    /// Cancelled when the server is to stop.
+    pub shutdown: CancellationToken,
+}
+
+/// Serves until `shutdown`, then drains. Ends when the last connection has.
+///
+/// Dropping the future stops accepting and leaves connections to themselves: cancel `shutdown` instead.
+pub async fn serve(parts: ServeParts) {
+    let ServeParts {
+        listeners,
+        registry,
+        settings,
+        info,
+        metrics,
+        shutdown,
+    } = parts;
+    let draining = Arc::new(AtomicBool::new(false));
+    let meter = Arc::new(Meter::new());
+    let state = PageState {
+        registry: registry.clone(),
+        info,
+        metrics: metrics.clone(),
+        draining: Arc::clone(&draining),
+    };
+    let service = Service::new(
+        registry,
+        settings.clone(),
+        pages::router(state),
+        Arc::clone(&meter),
+    );
+    let shared = Arc::new(Shared {
+        service,
+        builder: connection_builder(&settings),
+        connections: Arc::new(Semaphore::new(settings.connections_max)),
+        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+        meter,
+        last_reply: CancellationToken::new(),
+        cut: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        settings,
+    });
+    let stop_accepting = CancellationToken::new();
+    let acceptors = TaskTracker::new();
+    for listener in listeners {
+        acceptors.spawn(accept(
+            listener,
+            Arc::clone(&shared),
+            stop_accepting.clone(),
+        ));
+    }
+    acceptors.close();
+    if let Some(handle) = metrics {
+        let stop = shared.cut.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(keep_up(handle)).await });
+    }
+    shutdown.cancelled().await;
+    draining.store(true, Ordering::Relaxed);
+    tokio::time::sleep(shared.settings.drain_delay).await;
+    stop_accepting.cancel();
+    acceptors.wait().await;
+    shared.last_reply.cancel();
+    shared.tasks.close();
+    if tokio::time::timeout(shared.settings.drain_deadline, shared.tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = shared.tasks.len(),
+            "the drain deadline has passed: connections are cut"
+        );
+    }
+    shared.cut.cancel();
+    shared.tasks.wait().await;
+}
+
+/// What all connections share.
+struct Shared {
+    service: Service,
+    builder: auto::Builder<TokioExecutor>,
+    connections: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    meter: Arc<Meter>,
+    settings: Settings,
+    /// Cancelled when each reply is to be the last of its connection.
+    last_reply: CancellationToken,
+    /// Cancelled when connections are to end at once.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// The right to a connection, given back when it is dropped.
+struct Place {
+    /// Whether the connection is served, or only told to come back.
+    serves: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn served(permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            serves: true,
+            _permit: permit,
+        }
+    }
+
+    fn refused(permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            serves: false,
+            _permit: permit,
+        }
+    }
+}
+
+fn connection_builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.idle_timeout)
+        .max_buf_size(HTTP1_BUFFER_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(settings.header_timeout)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX));
+    builder
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let accepting = async {
+        loop {
+            let place = place(&shared).await;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Without it the last bytes of a reply wait for an acknowledgement of those before.
+                    let _ = stream.set_nodelay(true);
+                    shared
+                        .tasks
+                        .spawn(connection(stream, peer, place, Arc::clone(&shared)));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+}
+
+/// Waits for a place, so that what is beyond all limits waits in the system's queue and takes no memory of ours.
+async fn place(shared: &Shared) -> Place {
+    if let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() {
+        return Place::served(permit);
+    }
+    let served = Arc::clone(&shared.connections).acquire_owned();
+    let refused = Arc::clone(&shared.refusals).acquire_owned();
+    tokio::select! {
+        biased;
+        permit = served => Place::served(permit.expect("the semaphore is never closed")),
+        permit = refused => Place::refused(permit.expect("the semaphore is never closed")),
+    }
+}
+
+/// Whether only the connection that was to be accepted has failed.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: Arc<Shared>) {
+    shared.meter.connected();
+    let spoke = Arc::new(AtomicBool::new(false));
+    let serves = place.serves;
+    let service = service_fn(|request| {
+        spoke.store(true, Ordering::Relaxed);
+        let shared = Arc::clone(&shared);
+        async move {
+            let reply = if serves {
+                shared.service.answer(request).await
+            } else {
+                shared.service.refuse(request)
+            };
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let transport = TokioIo::new(StalledWrites::new(stream, shared.settings.write_timeout));
+    let mut serving = pin!(shared.builder.serve_connection(transport, service));
+    let mut first_request = pin!(tokio::time::sleep(shared.settings.header_timeout));
+    let (mut waits_for_first, mut may_go_on) = (true, true);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => break ended,
+            () = shared.last_reply.cancelled(), if may_go_on => {
+                may_go_on = false;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = shared.cut.cancelled() => break Ok(()),
+            () = first_request.as_mut(), if waits_for_first => {
+                waits_for_first = false;
+                if !spoke.load(Ordering::Relaxed) {
+                    break Ok(());
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error, "a connection ended with an error");
+    }
+    shared.meter.disconnected();
+    drop(place);
+}
+
+async fn keep_up(handle: PrometheusHandle) {
+    let mut tick = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tick.tick().await;
+        handle.run_upkeep();
+    }
+}

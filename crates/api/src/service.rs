@@ -1,0 +1,303 @@
+//! From a request to its answer: limits, dispatch, the net under panics, the headers that all replies have, the log.
+//!
+//! No input makes a 500: what is wrong with a request is said in 4xx, what is wrong with the world in 503 and 507. A
+//! panic is a bug, is counted, and is answered all the same.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use futures::FutureExt as _;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use metadata::PrincipalName;
+use registry::Registry;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tower::ServiceExt as _;
+
+use crate::access_log::Record;
+use crate::exchange::Exchange;
+use crate::meter::Meter;
+use crate::problem::Problem;
+use crate::reply::{self, Content, Reply, ReplyBody};
+use crate::request_body::RequestBody;
+use crate::request_id::RequestIds;
+use crate::route::{self, Route, RouteKind};
+use crate::settings::Settings;
+use crate::{blobs, cors, header, lists, manifests, pages, uploads};
+
+/// How long past the hold time a request without a body may take before it is given up.
+const SLACK: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// What every request needs.
+pub(crate) struct Service {
+    registry: Registry,
+    settings: Settings,
+    pages: Router,
+    meter: Arc<Meter>,
+    ids: RequestIds,
+    principal: PrincipalName,
+    requests: Semaphore,
+    manifest_memory: Semaphore,
+}
+
+impl Service {
+    pub(crate) fn new(
+        registry: Registry,
+        settings: Settings,
+        pages: Router,
+        meter: Arc<Meter>,
+    ) -> Service {
+        Service {
+            registry,
+            pages,
+            meter,
+            ids: RequestIds::new(),
+            principal: PrincipalName::anonymous(),
+            requests: Semaphore::new(settings.requests_max),
+            // One largest manifest must fit, or it would wait for ever.
+            manifest_memory: Semaphore::new(
+                settings.manifest_memory_max.max(oci::MANIFEST_BYTES_MAX),
+            ),
+            settings,
+        }
+    }
+
+    /// Answers a request of a connection that is served.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (head, incoming) = request.into_parts();
+        let body = RequestBody::new(incoming, self.settings.body_idle_timeout);
+        let mut record = self.record(&head);
+        let result = AssertUnwindSafe(self.guarded(&head, body.as_ref(), &mut record))
+            .catch_unwind()
+            .await;
+        let mut reply = self.written(
+            &head,
+            &record,
+            result.unwrap_or_else(|_| Err(Problem::panicked())),
+        );
+        if let Some(body) = &body
+            && head.version != Version::HTTP_2
+            && !body.is_used_up(head.headers.contains_key(EXPECT)).await
+        {
+            reply::close_connection(reply.headers_mut());
+        }
+        self.finish(&head, record, reply)
+    }
+
+    /// Answers a request of a connection that is one too many.
+    pub(crate) fn refuse(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (head, _) = request.into_parts();
+        let record = self.record(&head);
+        self.meter.shed();
+        let reply = self.written(&head, &record, Err(Problem::overconnected()));
+        self.finish(&head, record, reply)
+    }
+
+    fn record(&self, head: &Parts) -> Record {
+        let path = head.uri.path();
+        let kind = if pages::is_page(path) {
+            RouteKind::Page
+        } else {
+            route::kind(path)
+        };
+        let id = self.ids.id(&head.headers);
+        Record::begin(
+            Arc::clone(&self.meter),
+            id,
+            head.method.clone(),
+            head.uri.clone(),
+            kind,
+        )
+    }
+
+    /// Answers when it is the request's turn.
+    async fn guarded(
+        &self,
+        head: &Parts,
+        body: Option<&RequestBody>,
+        record: &mut Record,
+    ) -> Result<Reply, Problem> {
+        let size: usize = head
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if size > self.settings.header_bytes_max {
+            return Err(Problem::headers_too_large());
+        }
+        if !route::is_protocol(head.uri.path()) {
+            return Ok(self.page(head).await);
+        }
+        let _turn = self.turn().await?;
+        if head.method == Method::OPTIONS {
+            return Ok(reply::options(record.kind().allow()));
+        }
+        if !cors::may_proceed(head, &self.settings.cors_write_origins) {
+            return Err(Problem::foreign_origin());
+        }
+        let received = body.is_some().then(|| record.receives());
+        let exchange = Exchange {
+            registry: &self.registry,
+            settings: &self.settings,
+            head,
+            body,
+            received,
+            principal: &self.principal,
+            manifest_memory: &self.manifest_memory,
+        };
+        let answer = dispatch(&exchange, record.kind());
+        if body.is_some() {
+            // What streams has idle timeouts, and deadlines for what comes after them.
+            return answer.await;
+        }
+        match tokio::time::timeout(self.settings.hold + SLACK, answer).await {
+            Ok(result) => result,
+            Err(_) => Err(Problem::too_slow("a call outlasted its deadline")),
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        if let Ok(permit) = self.requests.try_acquire() {
+            return Ok(permit);
+        }
+        match tokio::time::timeout(self.settings.queue_wait, self.requests.acquire()).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_) => {
+                self.meter.shed();
+                Err(Problem::overloaded())
+            }
+        }
+    }
+
+    async fn page(&self, head: &Parts) -> Reply {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        if let Some(host) = head.headers.get(HOST) {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        match self.pages.clone().oneshot(request).await {
+            Ok(response) => response.map(Content::Page),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The reply to what came out, problems logged once.
+    fn written(&self, head: &Parts, record: &Record, result: Result<Reply, Problem>) -> Reply {
+        let problem = match result {
+            Ok(reply) => return reply,
+            Err(problem) => problem,
+        };
+        let (status, code, summary) = (problem.status(), problem.code(), problem.summary());
+        let (id, cause) = (record.id_text(), problem.cause().unwrap_or(""));
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            if cause == "a handler panicked" {
+                self.meter.panicked();
+            }
+            tracing::error!(
+                id,
+                status = status.as_u16(),
+                code,
+                summary,
+                cause,
+                "a request failed"
+            );
+        } else if status.is_server_error() {
+            tracing::warn!(
+                id,
+                status = status.as_u16(),
+                code,
+                summary,
+                cause,
+                "a request could not be served"
+            );
+        } else {
+            tracing::debug!(
+                id,
+                status = status.as_u16(),
+                code,
+                summary,
+                cause,
+                "a request was refused"
+            );
+        }
+        reply::problem(&problem, head.method == Method::HEAD)
+    }
+
+    /// Adds what all replies have, and hands the reply over to be sent and accounted for.
+    fn finish(&self, head: &Parts, mut record: Record, reply: Reply) -> Response<ReplyBody> {
+        let (mut parts, mut content) = reply.into_parts();
+        let headers = &mut parts.headers;
+        if head.method == Method::HEAD
+            && let Content::Whole(bytes) = &content
+        {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            content = Content::Empty;
+        }
+        if record.kind() != RouteKind::Page {
+            headers.insert(header::API_VERSION, header::API_VERSION_VALUE);
+            cors::expose(head, &self.settings.cors_write_origins, headers);
+            if let Some(namespace) = namespace(head) {
+                headers.insert(header::OCI_NAMESPACE, namespace);
+            }
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, header::NO_SNIFF);
+        headers.insert(header::REQUEST_ID, record.id().clone());
+        record.answered(parts.status);
+        Response::from_parts(parts, ReplyBody::new(content, record))
+    }
+}
+
+/// The one place where routes and methods meet handlers.
+async fn dispatch(exchange: &Exchange<'_>, kind: RouteKind) -> Result<Reply, Problem> {
+    if kind != RouteKind::None && !kind.takes(exchange.method()) {
+        return Err(Problem::method(kind));
+    }
+    let method = exchange.method().as_str();
+    match route::parse(exchange.head.uri.path())? {
+        Route::Base => Ok(reply::whole(
+            StatusCode::OK,
+            header::JSON,
+            bytes::Bytes::from_static(b"{}"),
+        )),
+        Route::Catalog => lists::catalog(exchange).await,
+        Route::Tags(repository) => lists::tags(exchange, &repository).await,
+        Route::Referrers(repository, subject) => {
+            lists::referrers(exchange, &repository, subject).await
+        }
+        Route::Manifest(repository, reference) => match method {
+            "PUT" => manifests::push(exchange, &repository, reference).await,
+            "DELETE" => manifests::delete(exchange, &repository, &reference).await,
+            _ => manifests::pull(exchange, &repository, &reference).await,
+        },
+        Route::Blob(repository, digest) => match method {
+            "DELETE" => blobs::delete(exchange, &repository, digest).await,
+            _ => blobs::pull(exchange, &repository, &digest).await,
+        },
+        Route::Uploads(repository) => uploads::begin(exchange, &repository).await,
+        Route::Upload(repository, upload) => match method {
+            "PATCH" => uploads::write(exchange, &repository, upload).await,
+            "PUT" => uploads::close(exchange, &repository, upload).await,
+            "DELETE" => uploads::cancel(exchange, &repository, upload).await,
+            _ => uploads::status(exchange, &repository, upload).await,
+        },
+    }
+}
+
+/// `?ns=` of a pull, which a proxy is told whose repository is meant by; given back as it came if it is a host.
+fn namespace(head: &Parts) -> Option<HeaderValue> {
+    let query = head.uri.query()?;
+    if !query.contains("ns=") || !matches!(head.method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let namespace = crate::query::Query::of(Some(query)).get("ns").ok()??;
+    let is_host = !namespace.is_empty()
+        && namespace.len() <= 255
+        && namespace
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+    is_host.then(|| header::text(namespace))
+}
