@@ -1,0 +1,242 @@
+//! Reading a span: large positional reads on blocking threads, one block ahead of whoever takes them.
+//!
+//! A read must never give fewer bytes than were asked for: a file that is missing, shorter or longer than it was
+//! stored is a failure. Memory: at most three blocks per read that is under way; blocks are used again, since fresh
+//! memory costs as much as filling it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use metadata::ObjectKey;
+use parking_lot::Mutex;
+use ports::{BlobFailure, ByteSpan, ByteStream};
+use tokio::task::JoinHandle;
+
+use super::layout::{LIST, Layout, part_name};
+use super::{blocking, failure, joined, part_list};
+
+/// How much is read at once.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+/// How many blocks that nobody uses are kept.
+const BLOCKS_KEPT_MAX: usize = 32;
+
+/// Blocks of memory that are used again.
+#[derive(Debug, Default)]
+pub(super) struct BlockPool {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+/// A block on loan, with `len` bytes filled.
+struct Block {
+    bytes: Vec<u8>,
+    len: usize,
+    pool: Arc<BlockPool>,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut free = self.pool.free.lock();
+        if free.len() < BLOCKS_KEPT_MAX {
+            free.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl BlockPool {
+    fn take(self: &Arc<Self>, len: usize) -> Block {
+        let bytes = self.free.lock().pop().unwrap_or_else(|| vec![0; BLOCK_BYTES]);
+        Block { bytes, len, pool: Arc::clone(self) }
+    }
+}
+
+/// What an object consists of.
+enum Shape {
+    File(File, u64),
+    Parts(Vec<part_list::ListedPart>),
+}
+
+/// A file, or a stretch of it, that is still to be read.
+struct Piece {
+    path: PathBuf,
+    file: Option<File>,
+    file_size: u64,
+    at: u64,
+    end: u64,
+}
+
+/// A read that is under way.
+struct Reader {
+    pool: Arc<BlockPool>,
+    pieces: VecDeque<Piece>,
+}
+
+/// Opens `span` of an object and reads its first block.
+pub(super) async fn open(
+    layout: Arc<Layout>,
+    pool: Arc<BlockPool>,
+    key: ObjectKey,
+    span: ByteSpan,
+) -> Result<ByteStream, BlobFailure> {
+    let opened = blocking(move || {
+        let mut reader = Reader { pieces: plan(&layout, &key, span)?, pool };
+        let first = reader.next_block()?;
+        Ok((reader, first))
+    });
+    let (reader, first) = opened.await?;
+    let Some(first) = first else { return Ok(futures::stream::empty().boxed()) };
+    if reader.pieces.is_empty() {
+        return Ok(futures::stream::once(std::future::ready(Ok(first))).boxed());
+    }
+    let ahead = Ahead { reading: Some(read_ahead(reader)) };
+    let rest = futures::stream::unfold(ahead, |mut ahead| async move { Some((ahead.next().await?, ahead)) });
+    Ok(futures::stream::once(std::future::ready(Ok(first))).chain(rest).boxed())
+}
+
+/// The total of an object's bytes.
+pub(super) fn object_size(layout: &Layout, key: &ObjectKey) -> Result<u64, BlobFailure> {
+    match shape(layout, key)? {
+        Shape::File(_, size) => Ok(size),
+        Shape::Parts(parts) => Ok(parts.iter().map(|part| part.size).sum()),
+    }
+}
+
+type ReadAhead = JoinHandle<Result<(Reader, Option<Bytes>), BlobFailure>>;
+
+struct Ahead {
+    reading: Option<ReadAhead>,
+}
+
+impl Ahead {
+    /// The block that was read meanwhile; the next read begins before it is given out.
+    async fn next(&mut self) -> Option<Result<Bytes, BlobFailure>> {
+        let ended = self.reading.as_mut()?.await;
+        self.reading = None;
+        match joined(ended).flatten() {
+            Err(failure) => Some(Err(failure)),
+            Ok((reader, block)) => {
+                if !reader.pieces.is_empty() {
+                    self.reading = Some(read_ahead(reader));
+                }
+                block.map(Ok)
+            }
+        }
+    }
+}
+
+fn read_ahead(mut reader: Reader) -> ReadAhead {
+    tokio::task::spawn_blocking(move || {
+        let block = reader.next_block()?;
+        Ok((reader, block))
+    })
+}
+
+impl Reader {
+    /// The next bytes of the span; `None` when there are no more. Blocks.
+    fn next_block(&mut self) -> Result<Option<Bytes>, BlobFailure> {
+        let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
+        let wanted = (piece.end - piece.at).min(BLOCK_BYTES as u64) as usize;
+        let file = match &mut piece.file {
+            Some(file) => file,
+            none => none.insert(open_whole(&piece.path, piece.file_size)?),
+        };
+        let filled = if wanted == BLOCK_BYTES {
+            let mut block = self.pool.take(wanted);
+            file.read_exact_at(&mut block.bytes[..wanted], piece.at).map(|()| Bytes::from_owner(block))
+        } else {
+            let mut bytes = vec![0; wanted];
+            file.read_exact_at(&mut bytes, piece.at).map(|()| bytes.into())
+        };
+        let bytes = filled.map_err(|error| failure::failure(&error, "read", &piece.path))?;
+        piece.at += wanted as u64;
+        if piece.at == piece.end {
+            self.pieces.pop_front();
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Opens a file that must have exactly this many bytes.
+fn open_whole(path: &Path, size: u64) -> Result<File, BlobFailure> {
+    let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len())));
+    match opened {
+        Ok((file, len)) if len == size => Ok(file),
+        Ok((_, len)) => Err(damaged(path, &format!("it has {len} bytes instead of {size}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged(path, "it is missing")),
+        Err(error) => Err(failure::failure(&error, "open", path)),
+    }
+}
+
+fn damaged(path: &Path, how: &str) -> BlobFailure {
+    BlobFailure::Other { reason: format!("{} is damaged: {how}", path.display()) }
+}
+
+fn shape(layout: &Layout, key: &ObjectKey) -> Result<Shape, BlobFailure> {
+    let path = layout.object(key);
+    let found = File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+    match found {
+        Ok((_, metadata)) if metadata.is_dir() => Ok(Shape::Parts(listed_parts(&path)?)),
+        Ok((file, metadata)) => Ok(Shape::File(file, metadata.len())),
+        Err(error) if is_absence(&error) => Err(BlobFailure::NoSuchObject { key: key.to_string() }),
+        Err(error) => Err(failure::failure(&error, "open", &path)),
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// The parts of the object that is this folder.
+pub(super) fn listed_parts(object: &Path) -> Result<Vec<part_list::ListedPart>, BlobFailure> {
+    let path = object.join(LIST);
+    let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => damaged(&path, "it is missing"),
+        _ => failure::failure(&error, "read", &path),
+    })?;
+    part_list::read(&text).ok_or_else(|| damaged(&path, "its checksum is wrong"))
+}
+
+/// The stretches of files that make up the span.
+fn plan(layout: &Layout, key: &ObjectKey, span: ByteSpan) -> Result<VecDeque<Piece>, BlobFailure> {
+    let object = layout.object(key);
+    let (pieces, total) = match shape(layout, key)? {
+        Shape::File(file, size) => {
+            let end = span.start.saturating_add(span.len);
+            let piece = Piece { path: object, file: Some(file), file_size: size, at: span.start, end };
+            (VecDeque::from([piece]), size)
+        }
+        Shape::Parts(parts) => plan_parts(&object, &parts, span),
+    };
+    if span.start.checked_add(span.len).is_none_or(|end| end > total) {
+        return Err(damaged(&layout.object(key), &format!("{span} was asked for and it has {total} bytes")));
+    }
+    Ok(pieces.into_iter().filter(|piece| piece.at < piece.end).collect())
+}
+
+fn plan_parts(object: &Path, parts: &[part_list::ListedPart], span: ByteSpan) -> (VecDeque<Piece>, u64) {
+    let span_end = span.start.saturating_add(span.len);
+    let mut pieces = VecDeque::new();
+    let mut part_start = 0;
+    for part in parts {
+        let part_end = part_start + part.size;
+        let (start, end) = (span.start.max(part_start), span_end.min(part_end));
+        if start < end {
+            let path = object.join(part_name(part.number));
+            let (at, end) = (start - part_start, end - part_start);
+            pieces.push_back(Piece { path, file: None, file_size: part.size, at, end });
+        }
+        part_start = part_end;
+    }
+    (pieces, part_start)
+}
