@@ -1,0 +1,217 @@
+//! The command line, as `holdfast --help` tells it and `docs/reference/command-line.md` lists it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::Given;
+use crate::version;
+
+/// A container registry whose acknowledged pushes are never lost.
+///
+/// Start one with `holdfast serve`, then push to localhost:5000. Nothing else has to be running, and no configuration
+/// is needed.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version = version::LONG, max_term_width = 100)]
+#[command(
+    after_help = "The documentation is in the folder docs/ of the source, from docs/first-walk.md on."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the registry until it is told to stop
+    ///
+    /// Runs the registry until SIGTERM or Ctrl-C. It then finishes the requests in flight; a second signal ends it at
+    /// once, which is safe too. It prints where it listens, where its data is, and lines to try.
+    Serve(ConfigArguments),
+    /// Shows or checks the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Checks the store of blobs
+    #[command(subcommand)]
+    Storage(StorageCommand),
+    /// Prints a script that completes this command line in a shell
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Lists the steps at which `HOLDFAST_CRASH_AT` can end the process
+    #[cfg(feature = "failpoints")]
+    #[command(hide = true)]
+    Steps,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints the configuration in effect and where each value comes from, without secrets
+    Show(ConfigArguments),
+    /// Says what is wrong with the configuration, if anything is
+    Check(ConfigArguments),
+    /// Prints the list of all settings in Markdown
+    Reference,
+}
+
+/// What to do with the store.
+#[derive(Debug, Subcommand)]
+pub enum StorageCommand {
+    /// Tries each call that Holdfast makes to its store, and says which permission is missing
+    ///
+    /// Tries each call that Holdfast makes to its store with small objects of its own, which it removes, and prints a
+    /// table of what worked and which permission is missing where something did not. May be run beside a running node.
+    Check(ConfigArguments),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// The TOML file to read settings from
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HOLDFAST_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// An address to listen on; may be repeated [default: 127.0.0.1:5000 and [::1]:5000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// The folder of everything that is kept [default: ./holdfast-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Sets any setting, as in `--set log.level=debug`; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl ConfigArguments {
+    /// What they say about the configuration.
+    pub fn given(&self) -> Given {
+        let mut flags: Vec<(&'static str, String, String)> = self
+            .set
+            .iter()
+            .map(|(name, value)| ("--set", name.clone(), value.clone()))
+            .collect();
+        if !self.listen.is_empty() {
+            flags.push((
+                "--listen",
+                "server.listen".to_owned(),
+                self.listen.join(","),
+            ));
+        }
+        if let Some(data) = &self.data {
+            flags.push((
+                "--data",
+                "server.data".to_owned(),
+                data.to_string_lossy().into_owned(),
+            ));
+        }
+        Given {
+            file: self.config.clone(),
+            flags,
+        }
+    }
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("must be a setting's name, `=` and its value")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The page about the command line: each command's own help.
+    fn reference() -> String {
+        let mut page = String::from(
+            "# Command line\n\nEach command's own help. Settings are listed in [settings.md](settings.md).\n\nExit codes: 0 when all is well, 1 when the work failed, 2 when the command line or the configuration is wrong.\n",
+        );
+        add(
+            &mut page,
+            "",
+            Arguments::command().term_width(100).bin_name("holdfast"),
+        );
+        page
+    }
+
+    fn add(page: &mut String, above: &str, mut command: clap::Command) {
+        let name = format!("{above}{}", command.get_name());
+        let help = command
+            .clone()
+            .bin_name(name.clone())
+            .render_long_help()
+            .to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        page.push_str(&format!(
+            "\n## {name}\n\n```text\n{}\n```\n",
+            help.join("\n").trim_end()
+        ));
+        command.build();
+        let inner: Vec<clap::Command> = command
+            .get_subcommands()
+            .filter(|c| !c.is_hide_set())
+            .cloned()
+            .collect();
+        for subcommand in inner
+            .into_iter()
+            .filter(|subcommand| subcommand.get_name() != "help")
+        {
+            add(page, &format!("{name} "), subcommand.term_width(100));
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_reference_page_is_what_the_program_says() {
+        expect_test::expect_file!["../../../docs/reference/command-line.md"]
+            .assert_eq(&reference());
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let arguments = Arguments::parse_from([
+            "holdfast",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--listen",
+            "[::1]:0",
+            "--data",
+            "d",
+            "--set",
+            "log.level=a=b",
+        ]);
+        let Command::Serve(arguments) = arguments.command else {
+            panic!("not serve")
+        };
+        let flags = arguments.given().flags;
+        assert_eq!(
+            flags,
+            [
+                ("--set", "log.level".to_owned(), "a=b".to_owned()),
+                (
+                    "--listen",
+                    "server.listen".to_owned(),
+                    "127.0.0.1:0,[::1]:0".to_owned()
+                ),
+                ("--data", "server.data".to_owned(), "d".to_owned()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! What is wrong with settings only together.
+
+use std::path::Path;
+
+use super::settings::{S3, Settings, StorageKind};
+use super::value::ByteSize;
+
+/// The largest number of parts that an object store takes.
+const PARTS_MAX: u64 = 10_000;
+
+/// What fits into as many parts as there may be.
+pub fn largest_blob(part_size: ByteSize) -> ByteSize {
+    ByteSize(part_size.0.saturating_mul(PARTS_MAX))
+}
+
+/// Tells every contradiction between settings, a line each.
+pub fn contradictions(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let uploads = &settings.uploads;
+    let largest = largest_blob(settings.uploads.part_size);
+    if let Some(asked) = uploads.blob_size_max.filter(|asked| *asked > largest) {
+        found.push(format!(
+            "uploads.blob_size_max = {asked} is more than 10,000 parts of uploads.part_size = {} hold ({largest}): lower the one or raise the other",
+            uploads.part_size
+        ));
+    }
+    if settings.storage.kind == StorageKind::S3 {
+        found.append(&mut s3_contradictions(&settings.s3));
+    }
+    found
+}
+
+fn s3_contradictions(s3: &S3) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, file) in [
+        ("storage.s3.ca_file", &s3.ca_file),
+        ("storage.s3.credentials_file", &s3.credentials_file),
+        ("storage.s3.customer_key_file", &s3.customer_key_file),
+        (
+            "storage.s3.web_identity_token_file",
+            &s3.web_identity_token_file,
+        ),
+    ] {
+        if let Some(why) = file.as_deref().and_then(unreadable) {
+            found.push(format!("{key}: {why}"));
+        }
+    }
+    found
+}
+
+/// Why a file cannot be read, if it cannot.
+fn unreadable(file: &Path) -> Option<String> {
+    std::fs::File::open(file)
+        .err()
+        .map(|error| format!("{} cannot be read: {error}", file.display()))
+}

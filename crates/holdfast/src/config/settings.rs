@@ -1,0 +1,237 @@
+//! Every setting: its name, kind, default and range, and what it is for. `docs/reference/settings.md` is made from it.
+//!
+//! A setting stands here once. The typed struct, the names in files and in the environment, the checks at the start,
+//! `config show` and the reference all come from this list.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::section::sections;
+use super::value::{ByteSize, LogFilter, Secret, Span, choice};
+
+choice! {
+    /// Where the bytes of blobs are kept.
+    StorageKind {
+        /// A folder of this machine.
+        Folder = "folder",
+        /// S3-compatible object storage.
+        S3 = "s3",
+    }
+    form "`folder` or `s3`"
+}
+
+choice! {
+    /// How the service encrypts objects.
+    Encryption {
+        /// As the bucket is set up.
+        BucketDefault = "bucket-default",
+        /// With keys of the service.
+        Aes256 = "AES256",
+        /// With a key of the key management service.
+        Kms = "aws:kms",
+        /// With a key that is sent with each request (SSE-C).
+        Customer = "customer",
+    }
+    form "`bucket-default`, `AES256`, `aws:kms` or `customer`"
+}
+
+choice! {
+    /// Where credentials come from.
+    Credentials {
+        /// Whatever is there.
+        Auto = "auto",
+        /// The keys of the settings.
+        Keys = "keys",
+        /// The environment.
+        Environment = "environment",
+        /// A profile of the usual files.
+        Profile = "profile",
+        /// A profile of a named file.
+        File = "file",
+        /// A token that is exchanged for credentials.
+        WebIdentity = "web-identity",
+        /// The metadata service of the instance or of its container.
+        Instance = "instance",
+        /// None.
+        Anonymous = "anonymous",
+    }
+    form "`auto`, `keys`, `environment`, `profile`, `file`, `web-identity`, `instance` or `anonymous`"
+}
+
+choice! {
+    /// When requests carry checksums that the call does not need.
+    Checksums {
+        /// With AWS only.
+        Auto = "auto",
+        /// With every service.
+        Always = "always",
+        /// Only where a call needs them.
+        Never = "never",
+    }
+    form "`auto`, `always` or `never`"
+}
+
+choice! {
+    /// What a log line looks like.
+    LogFormat {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+    form "`auto`, `text` or `json`"
+}
+
+sections! {
+    /// The HTTP server and the node itself.
+    server: Server as "server" {
+        /// The addresses to listen on. Port 0 takes any free port; the one that was taken is printed. When the
+        /// machine has no IPv6, the default goes on without `[::1]`.
+        listen: Vec<SocketAddr> = "127.0.0.1:5000, [::1]:5000";
+        /// The folder of everything that this node keeps: the metadata log, its tables, and the blobs unless they
+        /// are kept elsewhere. It is made when it does not exist, and used by one process at a time.
+        data: PathBuf = "holdfast-data";
+        /// How much of the data folder's disk must be free for the node to start.
+        free_space_min: ByteSize = "256MiB" in "16MiB" ..= "1024TiB";
+        /// How many connections are served at once. A few more are told to come back (429); the rest wait in the
+        /// operating system's queue.
+        connections_max: u32 = "4096" in "16" ..= "1000000";
+        /// How many requests are worked on at once; more wait for `queue_wait`.
+        requests_max: u32 = "2048" in "16" ..= "1000000";
+        /// How long a request waits for its turn before it is told to come back (429).
+        queue_wait: Span = "5s" in "0s" ..= "5m";
+        /// How long a client may take to send the head of a request.
+        header_timeout: Span = "30s" in "1s" ..= "5m";
+        /// How long a connection may be idle between requests. Longer than clients and balancers keep theirs.
+        idle_timeout: Span = "2m" in "1s" ..= "1h";
+        /// How long the body of a request may bring nothing before the request is ended. An upload keeps what was
+        /// acknowledged and can be resumed.
+        body_idle_timeout: Span = "60s" in "1s" ..= "1h";
+        /// How long the body of a manifest may take in all.
+        manifest_timeout: Span = "60s" in "1s" ..= "1h";
+        /// How long a client may take nothing of a reply before it is cut.
+        write_timeout: Span = "2m" in "1s" ..= "1h";
+        /// How long a request waits for the metadata log, through elections too, before it is answered 503.
+        hold_time: Span = "10s" in "1s" ..= "5m";
+        /// How long clients are told to wait before they repeat what was answered 503.
+        retry_after: Span = "5s" in "1s" ..= "5m";
+        /// Memory for manifests that are being received, all together.
+        manifest_memory: ByteSize = "64MiB" in "8MiB" ..= "16GiB";
+        /// The longest page of a list; clients that ask for more get so many.
+        page_size_max: u32 = "10000" in "10" ..= "100000";
+        /// Clients are asked to send chunks of at least so many bytes (`OCI-Chunk-Min-Length`); smaller ones are
+        /// taken too. `0B` asks for nothing.
+        chunk_bytes_min: ByteSize = "0B" in "0B" ..= "64MiB";
+        /// Web origins, such as `https://ui.example.com`, whose scripts may write. Those of every origin may read.
+        cors_write_origins: Vec<String> = "";
+        /// After SIGTERM, how long connections are still accepted while `/readyz` fails, so that a balancer can
+        /// notice: at least its check interval times the checks that must fail. Ctrl-C skips it.
+        drain_delay: Span = "5s" in "0s" ..= "10m";
+        /// After that, how long requests in flight may take before they are cut. Uploads that are cut can be resumed.
+        drain_timeout: Span = "10m" in "0s" ..= "24h";
+    }
+
+    /// Where the bytes of blobs are kept.
+    storage: Storage as "storage" {
+        /// `folder` keeps them on this machine, `s3` in object storage. It must not change while the metadata names
+        /// blobs in the other one.
+        kind: StorageKind = "folder";
+    }
+
+    /// Blobs in a folder, when `storage.kind` is `folder`.
+    folder: Folder as "storage.folder" {
+        /// The folder. Not set: `blobs` in the data folder.
+        path: Option<PathBuf> = "";
+    }
+
+    /// Blobs in S3-compatible object storage, when `storage.kind` is `s3`.
+    s3: S3 as "storage.s3" {
+        /// The bucket, which must exist.
+        bucket: Option<String> = "";
+        /// The address of the service, such as `https://s3.example.com`. Not set: AWS.
+        endpoint: Option<String> = "";
+        /// The region. Not set: as the AWS environment, the profile or the instance says, else `us-east-1`.
+        region: Option<String> = "";
+        /// What every key begins with, so that a bucket can be shared: segments with `/` between them.
+        prefix: Option<String> = "";
+        /// Whether the bucket's name goes into the path and not into the host's name. Not set: yes, when `endpoint`
+        /// is set.
+        path_style: Option<bool> = "";
+        /// A PEM file with the certificates of the authorities to trust, instead of the system's.
+        ca_file: Option<PathBuf> = "";
+        /// A proxy such as `http://proxy:3128`. Not set: as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+        proxy: Option<String> = "";
+        /// Hosts that are reached without the proxy, separated by commas.
+        no_proxy: Option<String> = "";
+        /// Server-side encryption. `customer` sends the key of `customer_key_file` with each request.
+        encryption: Encryption = "bucket-default";
+        /// The key for `aws:kms`. Not set: the account's default key.
+        kms_key_id: Option<String> = "";
+        /// For `customer`: a file with the 32 bytes of the key, in base64.
+        customer_key_file: Option<PathBuf> = "";
+        /// The storage class, such as `STANDARD_IA`. Not set: the bucket's default.
+        storage_class: Option<String> = "";
+        /// Where credentials come from. `auto`: from `access_key_id` and `secret_access_key` when they are set, else
+        /// from the environment, profile, web identity, container and instance, in this order.
+        credentials: Credentials = "auto";
+        /// The id of the access key, for `keys`.
+        access_key_id: Option<String> = "";
+        /// The secret of the access key, for `keys`. Better set by its variable than in a file that others can read.
+        secret_access_key: Option<Secret> = "";
+        /// The session token of an access key that is temporary, for `keys`.
+        session_token: Option<Secret> = "";
+        /// For `file` and `profile`: a file in the format of `~/.aws/credentials`.
+        credentials_file: Option<PathBuf> = "";
+        /// For `file` and `profile`: which profile. Not set: `AWS_PROFILE`, else `default`.
+        profile: Option<String> = "";
+        /// For `web-identity`: the file of the token. Not set: `AWS_WEB_IDENTITY_TOKEN_FILE`.
+        web_identity_token_file: Option<PathBuf> = "";
+        /// For `web-identity`: the role. Not set: `AWS_ROLE_ARN`.
+        role_arn: Option<String> = "";
+        /// Whether requests carry checksums that the call does not need. `auto`: with AWS, not with an `endpoint`,
+        /// since some services refuse them.
+        checksums: Checksums = "auto";
+        /// Memory for parts on their way, shared by all uploads; an upload waits for its share.
+        memory: ByteSize = "128MiB" in "32MiB" ..= "64GiB";
+        /// How long opening a connection may take.
+        connect_timeout: Span = "3s" in "100ms" ..= "1m";
+        /// How long one try of a call may take until its answer begins. A part must get through in this time.
+        attempt_timeout: Span = "30s" in "1s" ..= "10m";
+        /// The longest pause between two bytes of an answer.
+        read_timeout: Span = "10s" in "500ms" ..= "10m";
+        /// How long a call may take with all its tries.
+        deadline: Span = "1m" in "1s" ..= "1h";
+    }
+
+    /// The metadata log and its tables.
+    metadata: Metadata as "metadata" {
+        /// Memory for pages of the tables. More makes large registries faster.
+        cache: ByteSize = "32MiB" in "4MiB" ..= "1TiB";
+        /// How many bytes of log are written between two snapshots. Less makes restarts faster and writes more.
+        snapshot_after: ByteSize = "64MiB" in "1MiB" ..= "16GiB";
+    }
+
+    /// Pushes of blobs.
+    uploads: Uploads as "uploads" {
+        /// The size of the parts in which blobs are stored; fixed for each upload when it starts.
+        part_size: ByteSize = "8MiB" in "5MiB" ..= "64MiB";
+        /// The largest blob that is taken. Not set: 10,000 parts, which is the most that an object store puts together.
+        blob_size_max: Option<ByteSize> = "" in "1MiB" ..= "625GiB";
+        /// After how many parts a long request saves how far it has come.
+        checkpoint_every_parts: u32 = "8" in "1" ..= "100";
+        /// How long a blob that no manifest names is kept.
+        grace: Span = "24h" in "1h" ..= "365days";
+        /// How often the sweep looks for objects that nothing names any more, when it found none.
+        sweep_interval: Span = "30s" in "1s" ..= "1h";
+    }
+
+    /// The log on standard error.
+    log: Log as "log" {
+        /// Which lines are written. `HOLDFAST_LOG` sets it too.
+        level: LogFilter = "info";
+        /// What they look like.
+        format: LogFormat = "auto";
+    }
+}
