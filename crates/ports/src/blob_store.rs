@@ -37,7 +37,11 @@ pub trait BlobStore: Send + Sync + 'static {
     ) -> Result<(), BlobFailure>;
 
     /// Ends a multipart upload and frees its parts. May be repeated; an unknown one is no error.
-    async fn abort_multipart(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure>;
+    async fn abort_multipart(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure>;
 
     /// Streams the bytes of `span`, which lies within the object. The stream fails rather than end early.
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure>;
@@ -49,7 +53,11 @@ pub trait BlobStore: Send + Sync + 'static {
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), BlobFailure>;
 
     /// Objects below `prefix` in the order of keys, after `after`, at most a thousand.
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure>;
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure>;
 
     /// Multipart uploads below `prefix` that were begun and neither completed nor aborted, at most a thousand.
     async fn list_multipart(&self, prefix: &str) -> Result<Vec<ListedUpload>, BlobFailure>;

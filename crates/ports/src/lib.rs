@@ -9,7 +9,8 @@ pub mod ids;
 pub mod metadata_store;
 
 pub use blob_store::{
-    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes, Target,
 };
 pub use clock::{Clock, SystemClock};
 pub use ids::{IdSource, RandomIds};

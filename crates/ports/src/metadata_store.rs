@@ -1,5 +1,8 @@
 //! The port to the metadata log: propose commands, ask queries.
 
+pub mod faulty;
+pub mod memory;
+
 use async_trait::async_trait;
 use metadata::{Answer, Command, LogIndex, Query, Reply};
 
@@ -16,7 +19,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// # Errors
     /// [`MetadataFailure::Unavailable`]: it has no effect and never will. [`MetadataFailure::OutcomeUnknown`]: it may
     /// have an effect; only the caller can look. [`MetadataFailure::Stopped`]: this node is going down.
-    async fn propose(&self, command: Command, deadline: Deadline) -> Result<Reply, MetadataFailure>;
+    async fn propose(&self, command: Command, deadline: Deadline)
+    -> Result<Reply, MetadataFailure>;
 
     /// Answers `query` from a state that is not older than this call: linearizable by ReadIndex, shared with other
     /// reads. May be repeated.

@@ -16,7 +16,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::{
-    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes, Target,
 };
 
 /// A call of the port.
@@ -61,14 +62,20 @@ pub struct FaultPlan {
 #[derive(Debug)]
 enum Rule {
     Script(Vec<(Call, u64, Fault)>),
-    Seed { random: Box<StdRng>, faults_per_1000: u32 },
+    Seed {
+        random: Box<StdRng>,
+        faults_per_1000: u32,
+    },
 }
 
 impl FaultPlan {
     /// Nothing fails until faults are added.
     #[must_use]
     pub fn none() -> FaultPlan {
-        FaultPlan { rule: Rule::Script(Vec::new()), calls: HashMap::new() }
+        FaultPlan {
+            rule: Rule::Script(Vec::new()),
+            calls: HashMap::new(),
+        }
     }
 
     /// The `nth` call of this kind (from 1) meets `fault`.
@@ -85,19 +92,33 @@ impl FaultPlan {
     #[must_use]
     pub fn seeded(seed: u64, faults_per_1000: u32) -> FaultPlan {
         let random = Box::new(StdRng::seed_from_u64(seed));
-        FaultPlan { rule: Rule::Seed { random, faults_per_1000 }, calls: HashMap::new() }
+        FaultPlan {
+            rule: Rule::Seed {
+                random,
+                faults_per_1000,
+            },
+            calls: HashMap::new(),
+        }
     }
 
     fn next(&mut self, call: Call) -> Option<Fault> {
         let nth = self.calls.entry(call).or_default();
         *nth += 1;
         match &mut self.rule {
-            Rule::Script(faults) => {
-                faults.iter().find(|(of, at, _)| *of == call && at == nth).map(|(_, _, fault)| *fault)
-            }
-            Rule::Seed { random, faults_per_1000 } => {
+            Rule::Script(faults) => faults
+                .iter()
+                .find(|(of, at, _)| *of == call && at == nth)
+                .map(|(_, _, fault)| *fault),
+            Rule::Seed {
+                random,
+                faults_per_1000,
+            } => {
                 let hit = random.random_range(0..1000) < *faults_per_1000;
-                let fault = if random.random_bool(0.5) { Fault::Before } else { Fault::After };
+                let fault = if random.random_bool(0.5) {
+                    Fault::Before
+                } else {
+                    Fault::After
+                };
                 hit.then_some(fault)
             }
         }
@@ -115,7 +136,10 @@ impl FaultyBlobStore {
     /// Wraps a store.
     #[must_use]
     pub fn new(inner: Arc<dyn BlobStore>, plan: FaultPlan) -> FaultyBlobStore {
-        FaultyBlobStore { inner, plan: Arc::new(Mutex::new(plan)) }
+        FaultyBlobStore {
+            inner,
+            plan: Arc::new(Mutex::new(plan)),
+        }
     }
 
     /// From now on, this plan, with its counts from zero.
@@ -153,18 +177,29 @@ async fn meet<T>(
 }
 
 fn injected(call: Call, when: &str) -> BlobFailure {
-    BlobFailure::Unavailable { reason: format!("a fault was injected {when} {call:?}"), retry_after: None }
+    BlobFailure::Unavailable {
+        reason: format!("a fault was injected {when} {call:?}"),
+        retry_after: None,
+    }
 }
 
 #[async_trait]
 impl BlobStore for FaultyBlobStore {
     async fn stage(&self, size_max: u64) -> Result<Box<dyn StagedBytes>, BlobFailure> {
         let staged = meet(&self.plan, Call::Stage, self.inner.stage(size_max)).await?;
-        Ok(Box::new(FaultyStaged { inner: staged, plan: Arc::clone(&self.plan) }))
+        Ok(Box::new(FaultyStaged {
+            inner: staged,
+            plan: Arc::clone(&self.plan),
+        }))
     }
 
     async fn begin_multipart(&self, key: &ObjectKey) -> Result<MultipartId, BlobFailure> {
-        meet(&self.plan, Call::BeginMultipart, self.inner.begin_multipart(key)).await
+        meet(
+            &self.plan,
+            Call::BeginMultipart,
+            self.inner.begin_multipart(key),
+        )
+        .await
     }
 
     async fn complete_multipart(
@@ -173,11 +208,25 @@ impl BlobStore for FaultyBlobStore {
         multipart: &MultipartId,
         parts: &[CompletedPart],
     ) -> Result<(), BlobFailure> {
-        meet(&self.plan, Call::CompleteMultipart, self.inner.complete_multipart(key, multipart, parts)).await
+        meet(
+            &self.plan,
+            Call::CompleteMultipart,
+            self.inner.complete_multipart(key, multipart, parts),
+        )
+        .await
     }
 
-    async fn abort_multipart(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
-        meet(&self.plan, Call::AbortMultipart, self.inner.abort_multipart(key, multipart)).await
+    async fn abort_multipart(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure> {
+        meet(
+            &self.plan,
+            Call::AbortMultipart,
+            self.inner.abort_multipart(key, multipart),
+        )
+        .await
     }
 
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure> {
@@ -202,12 +251,21 @@ impl BlobStore for FaultyBlobStore {
         meet(&self.plan, Call::Delete, self.inner.delete(keys)).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure> {
         meet(&self.plan, Call::List, self.inner.list(prefix, after)).await
     }
 
     async fn list_multipart(&self, prefix: &str) -> Result<Vec<ListedUpload>, BlobFailure> {
-        meet(&self.plan, Call::ListMultipart, self.inner.list_multipart(prefix)).await
+        meet(
+            &self.plan,
+            Call::ListMultipart,
+            self.inner.list_multipart(prefix),
+        )
+        .await
     }
 
     fn describe(&self) -> String {
@@ -224,7 +282,8 @@ fn cut(stream: ByteStream, bytes: u64) -> ByteStream {
         left -= kept;
         block.split_to(kept as usize)
     });
-    let head = head.take_while(|block| std::future::ready(!matches!(block, Ok(block) if block.is_empty())));
+    let head = head
+        .take_while(|block| std::future::ready(!matches!(block, Ok(block) if block.is_empty())));
     head.chain(broken).boxed()
 }
 
@@ -265,7 +324,10 @@ mod tests {
     }
 
     async fn unharmed() -> Subject {
-        Subject::new(Arc::new(FaultyBlobStore::new(Arc::new(MemoryBlobStore::new()), FaultPlan::none())))
+        Subject::new(Arc::new(FaultyBlobStore::new(
+            Arc::new(MemoryBlobStore::new()),
+            FaultPlan::none(),
+        )))
     }
 
     crate::blob_store_suite!(unharmed);
@@ -273,7 +335,10 @@ mod tests {
     #[tokio::test]
     async fn a_fault_before_has_no_effect_and_one_after_has() {
         let memory = MemoryBlobStore::new();
-        let plan = FaultPlan::none().on(Call::Store, 1, Fault::Before).on(Call::Store, 2, Fault::After);
+        let plan =
+            FaultPlan::none()
+                .on(Call::Store, 1, Fault::Before)
+                .on(Call::Store, 2, Fault::After);
         let store = FaultyBlobStore::new(Arc::new(memory.clone()), plan);
         assert!(put(&store).await.is_err());
         assert_eq!(memory.keys().len(), 0);
@@ -288,8 +353,14 @@ mod tests {
         let store = FaultyBlobStore::new(Arc::new(MemoryBlobStore::new()), FaultPlan::none());
         put(&store).await.unwrap();
         store.set_plan(FaultPlan::none().on(Call::Read, 1, Fault::CutAfter(4)));
-        let mut stream = store.read(&key(), ByteSpan { start: 0, len: 10 }).await.unwrap();
-        assert_eq!(stream.next().await.unwrap().unwrap(), Bytes::from_static(b"0123"));
+        let mut stream = store
+            .read(&key(), ByteSpan { start: 0, len: 10 })
+            .await
+            .unwrap();
+        assert_eq!(
+            stream.next().await.unwrap().unwrap(),
+            Bytes::from_static(b"0123")
+        );
         assert!(stream.next().await.unwrap().is_err());
         assert!(stream.next().await.is_none());
     }

@@ -13,7 +13,8 @@ use metadata::{MultipartId, ObjectKey};
 use parking_lot::Mutex;
 
 use super::{
-    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes, Target,
 };
 
 /// How much of an object one item of a read stream holds.
@@ -79,17 +80,31 @@ impl Content {
     fn put(&mut self, key: &ObjectKey, bytes: Bytes) {
         let before = self.objects.insert(key.as_str().to_owned(), bytes.clone());
         // Invariant: no key has two writers (PROTOCOLS 1.1).
-        assert!(before.is_none_or(|before| before == bytes), "{key} was written twice with different bytes");
+        assert!(
+            before.is_none_or(|before| before == bytes),
+            "{key} was written twice with different bytes"
+        );
     }
 
     fn object(&self, key: &ObjectKey) -> Result<Bytes, BlobFailure> {
         let found = self.objects.get(key.as_str()).cloned();
-        found.ok_or_else(|| BlobFailure::NoSuchObject { key: key.to_string() })
+        found.ok_or_else(|| BlobFailure::NoSuchObject {
+            key: key.to_string(),
+        })
     }
 
-    fn upload(&mut self, key: &ObjectKey, multipart: &MultipartId) -> Result<&mut Upload, BlobFailure> {
-        let found = self.uploads.get_mut(multipart).filter(|upload| upload.key == *key);
-        found.ok_or_else(|| BlobFailure::NoSuchUpload { key: key.to_string() })
+    fn upload(
+        &mut self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<&mut Upload, BlobFailure> {
+        let found = self
+            .uploads
+            .get_mut(multipart)
+            .filter(|upload| upload.key == *key);
+        found.ok_or_else(|| BlobFailure::NoSuchUpload {
+            key: key.to_string(),
+        })
     }
 
     fn put_part(
@@ -103,7 +118,13 @@ impl Content {
             return Err(other(format!("{number} is no part number")));
         }
         let etag = format!("\"{multipart}-{number}-{}\"", bytes.len());
-        self.upload(key, multipart)?.parts.insert(number, Part { etag: etag.clone(), bytes });
+        self.upload(key, multipart)?.parts.insert(
+            number,
+            Part {
+                etag: etag.clone(),
+                bytes,
+            },
+        );
         Ok(etag)
     }
 
@@ -120,10 +141,17 @@ impl Content {
         let mut whole = BytesMut::new();
         for part in listed {
             match upload.parts.get(&part.number) {
-                Some(stored) if stored.etag == part.etag && stored.bytes.len() as u64 == part.size => {
+                Some(stored)
+                    if stored.etag == part.etag && stored.bytes.len() as u64 == part.size =>
+                {
                     whole.extend_from_slice(&stored.bytes);
                 }
-                _ => return Err(other(format!("part {} of {key} is not what was listed", part.number))),
+                _ => {
+                    return Err(other(format!(
+                        "part {} of {key} is not what was listed",
+                        part.number
+                    )));
+                }
             }
         }
         self.put(key, whole.freeze());
@@ -135,14 +163,24 @@ impl Content {
 #[async_trait]
 impl BlobStore for MemoryBlobStore {
     async fn stage(&self, size_max: u64) -> Result<Box<dyn StagedBytes>, BlobFailure> {
-        Ok(Box::new(MemoryStaged { content: Arc::clone(&self.content), bytes: BytesMut::new(), size_max }))
+        Ok(Box::new(MemoryStaged {
+            content: Arc::clone(&self.content),
+            bytes: BytesMut::new(),
+            size_max,
+        }))
     }
 
     async fn begin_multipart(&self, key: &ObjectKey) -> Result<MultipartId, BlobFailure> {
         let mut content = self.content.lock();
         content.uploads_begun += 1;
         let multipart = MultipartId(format!("upload-{}", content.uploads_begun).into());
-        content.uploads.insert(multipart.clone(), Upload { key: key.clone(), parts: BTreeMap::new() });
+        content.uploads.insert(
+            multipart.clone(),
+            Upload {
+                key: key.clone(),
+                parts: BTreeMap::new(),
+            },
+        );
         Ok(multipart)
     }
 
@@ -155,16 +193,26 @@ impl BlobStore for MemoryBlobStore {
         self.content.lock().complete(key, multipart, parts)
     }
 
-    async fn abort_multipart(&self, _key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
+    async fn abort_multipart(
+        &self,
+        _key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure> {
         self.content.lock().uploads.remove(multipart);
         Ok(())
     }
 
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure> {
         let object = self.content.lock().object(key)?;
-        let end = span.start.checked_add(span.len).filter(|end| *end <= object.len() as u64);
+        let end = span
+            .start
+            .checked_add(span.len)
+            .filter(|end| *end <= object.len() as u64);
         let Some(end) = end else {
-            return Err(other(format!("{span} is not within the {} bytes of {key}", object.len())));
+            return Err(other(format!(
+                "{span} is not within the {} bytes of {key}",
+                object.len()
+            )));
         };
         let mut rest = object.slice(span.start as usize..end as usize);
         let blocks = std::iter::from_fn(move || {
@@ -186,19 +234,38 @@ impl BlobStore for MemoryBlobStore {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure> {
         let content = self.content.lock();
-        let listed = content.objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        let listed = content
+            .objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix));
         let listed = listed.filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
-        Ok(listed.take(1000).map(|(key, bytes)| ListedObject { key: key.clone(), size: bytes.len() as u64 }).collect())
+        Ok(listed
+            .take(1000)
+            .map(|(key, bytes)| ListedObject {
+                key: key.clone(),
+                size: bytes.len() as u64,
+            })
+            .collect())
     }
 
     async fn list_multipart(&self, prefix: &str) -> Result<Vec<ListedUpload>, BlobFailure> {
         let content = self.content.lock();
-        let open = content.uploads.iter().filter(|(_, upload)| upload.key.as_str().starts_with(prefix));
+        let open = content
+            .uploads
+            .iter()
+            .filter(|(_, upload)| upload.key.as_str().starts_with(prefix));
         Ok(open
             .take(1000)
-            .map(|(multipart, upload)| ListedUpload { key: upload.key.to_string(), multipart: multipart.clone() })
+            .map(|(multipart, upload)| ListedUpload {
+                key: upload.key.to_string(),
+                multipart: multipart.clone(),
+            })
             .collect())
     }
 
@@ -217,7 +284,10 @@ struct MemoryStaged {
 impl StagedBytes for MemoryStaged {
     async fn append(&mut self, bytes: Bytes) -> Result<(), BlobFailure> {
         if self.len() + bytes.len() as u64 > self.size_max {
-            return Err(other(format!("more than the {} bytes that were announced", self.size_max)));
+            return Err(other(format!(
+                "more than the {} bytes that were announced",
+                self.size_max
+            )));
         }
         self.bytes.extend_from_slice(&bytes);
         Ok(())
@@ -235,7 +305,11 @@ impl StagedBytes for MemoryStaged {
                 content.put(key, bytes);
                 Ok(format!("\"{key}\""))
             }
-            Target::Part { key, multipart, number } => content.put_part(key, multipart, *number, bytes),
+            Target::Part {
+                key,
+                multipart,
+                number,
+            } => content.put_part(key, multipart, *number, bytes),
         }
     }
 }

@@ -8,7 +8,10 @@
 //! ```
 //!
 //! The cases must never rely on an empty store: each works below a cluster id of its own.
-#![expect(clippy::unwrap_used, reason = "these are tests, in a library because several crates run them")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, in a library because several crates run them"
+)]
 
 use std::any::Any;
 use std::sync::Arc;
@@ -36,7 +39,12 @@ impl Subject {
     #[must_use]
     pub fn new(store: Arc<dyn BlobStore>) -> Subject {
         let cluster = ClusterId(uuid::Uuid::new_v4().as_u128());
-        Subject { store, lists_multipart: true, cluster, _keep: Box::new(()) }
+        Subject {
+            store,
+            lists_multipart: true,
+            cluster,
+            _keep: Box::new(()),
+        }
     }
 
     /// The server behind it does not list multipart uploads: that case is left out.
@@ -71,12 +79,26 @@ impl Subject {
         staged.store(&Target::Object(key.clone())).await.unwrap();
     }
 
-    async fn put_part(&self, key: &ObjectKey, multipart: &MultipartId, number: u32, bytes: &Bytes) -> CompletedPart {
+    async fn put_part(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+        number: u32,
+        bytes: &Bytes,
+    ) -> CompletedPart {
         let mut staged = self.store.stage(bytes.len() as u64).await.unwrap();
         staged.append(bytes.clone()).await.unwrap();
-        let target = Target::Part { key: key.clone(), multipart: multipart.clone(), number };
+        let target = Target::Part {
+            key: key.clone(),
+            multipart: multipart.clone(),
+            number,
+        };
         let etag = staged.store(&target).await.unwrap();
-        CompletedPart { number, etag, size: bytes.len() as u64 }
+        CompletedPart {
+            number,
+            etag,
+            size: bytes.len() as u64,
+        }
     }
 
     async fn read(&self, key: &ObjectKey, start: u64, len: u64) -> Result<Bytes, BlobFailure> {
@@ -97,7 +119,11 @@ impl Subject {
 /// Bytes that differ from their neighbours, so that a shifted or swapped block is seen.
 #[must_use]
 pub fn pattern(seed: u64, len: u64) -> Bytes {
-    let word = |n: u64| (n ^ seed.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    let word = |n: u64| {
+        (n ^ seed.rotate_left(17))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .to_le_bytes()
+    };
     let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(word).collect();
     bytes.truncate(len as usize);
     bytes.into()
@@ -139,19 +165,28 @@ macro_rules! blob_store_suite {
 
 /// The empty object, single bytes, odd sizes, and pieces of every length.
 pub async fn bytes_are_read_back_as_they_were_put(subject: Subject) {
-    for (n, len) in [0, 1, 4095, 65_537, 3 * 1024 * 1024 + 11].into_iter().enumerate() {
+    for (n, len) in [0, 1, 4095, 65_537, 3 * 1024 * 1024 + 11]
+        .into_iter()
+        .enumerate()
+    {
         let whole = pattern(n as u64, len);
         let key = subject.tail_key(n as u128);
         let mut staged = subject.store.stage(len).await.unwrap();
         let (mut rest, mut piece) = (whole.clone(), 1);
         while !rest.is_empty() {
-            staged.append(rest.split_to(rest.len().min(piece))).await.unwrap();
+            staged
+                .append(rest.split_to(rest.len().min(piece)))
+                .await
+                .unwrap();
             piece = piece * 3 + 1;
         }
         assert_eq!(staged.len(), len);
         staged.store(&Target::Object(key.clone())).await.unwrap();
         drop(staged);
-        assert!(subject.read(&key, 0, len).await.unwrap() == whole, "{len} bytes were not read back");
+        assert!(
+            subject.read(&key, 0, len).await.unwrap() == whole,
+            "{len} bytes were not read back"
+        );
     }
 }
 
@@ -167,7 +202,11 @@ pub async fn every_span_gives_its_bytes(subject: Subject) {
         parts.push(subject.put_part(&key, &multipart, number, &part).await);
         number += 3;
     }
-    subject.store.complete_multipart(&key, &multipart, &parts).await.unwrap();
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &parts)
+        .await
+        .unwrap();
     let end = whole.len() as u64;
     let spans = [
         (0, 1),
@@ -185,7 +224,11 @@ pub async fn every_span_gives_its_bytes(subject: Subject) {
     for (start, len) in spans {
         let read = subject.read(&key, start, len).await.unwrap();
         let expected = whole.slice(start as usize..(start + len) as usize);
-        assert!(read == expected, "{start}+{len} gave {} other bytes", read.len());
+        assert!(
+            read == expected,
+            "{start}+{len} gave {} other bytes",
+            read.len()
+        );
     }
 }
 
@@ -194,43 +237,82 @@ pub async fn an_object_has_its_size(subject: Subject) {
     for len in [0_u32, 1, 70_000] {
         let key = subject.tail_key(len.into());
         subject.put(&key, &pattern(1, len.into())).await;
-        assert_eq!(subject.store.object_size(&key).await.unwrap(), u64::from(len));
+        assert_eq!(
+            subject.store.object_size(&key).await.unwrap(),
+            u64::from(len)
+        );
     }
     let key = subject.data_key(9);
     let multipart = subject.store.begin_multipart(&key).await.unwrap();
     let parts = [
-        subject.put_part(&key, &multipart, 1, &pattern(1, PART_BYTES)).await,
+        subject
+            .put_part(&key, &multipart, 1, &pattern(1, PART_BYTES))
+            .await,
         subject.put_part(&key, &multipart, 2, &pattern(2, 5)).await,
     ];
-    subject.store.complete_multipart(&key, &multipart, &parts).await.unwrap();
-    assert_eq!(subject.store.object_size(&key).await.unwrap(), PART_BYTES + 5);
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &parts)
+        .await
+        .unwrap();
+    assert_eq!(
+        subject.store.object_size(&key).await.unwrap(),
+        PART_BYTES + 5
+    );
 }
 
 /// Absence is an answer of its own.
 pub async fn what_is_absent_is_said_to_be_absent(subject: Subject) {
     let key = subject.data_key(1);
     let read = subject.read(&key, 0, 10).await;
-    assert!(matches!(read, Err(BlobFailure::NoSuchObject { .. })), "{read:?}");
+    assert!(
+        matches!(read, Err(BlobFailure::NoSuchObject { .. })),
+        "{read:?}"
+    );
     let size = subject.store.object_size(&key).await;
-    assert!(matches!(size, Err(BlobFailure::NoSuchObject { .. })), "{size:?}");
+    assert!(
+        matches!(size, Err(BlobFailure::NoSuchObject { .. })),
+        "{size:?}"
+    );
     let multipart = subject.store.begin_multipart(&key).await.unwrap();
     let part = subject.put_part(&key, &multipart, 1, &pattern(1, 10)).await;
     let size = subject.store.object_size(&key).await;
-    assert!(matches!(size, Err(BlobFailure::NoSuchObject { .. })), "unfinished, but {size:?}");
-    subject.store.abort_multipart(&key, &multipart).await.unwrap();
-    let completed = subject.store.complete_multipart(&key, &multipart, &[part]).await;
-    assert!(matches!(completed, Err(BlobFailure::NoSuchUpload { .. })), "{completed:?}");
+    assert!(
+        matches!(size, Err(BlobFailure::NoSuchObject { .. })),
+        "unfinished, but {size:?}"
+    );
+    subject
+        .store
+        .abort_multipart(&key, &multipart)
+        .await
+        .unwrap();
+    let completed = subject
+        .store
+        .complete_multipart(&key, &multipart, &[part])
+        .await;
+    assert!(
+        matches!(completed, Err(BlobFailure::NoSuchUpload { .. })),
+        "{completed:?}"
+    );
 }
 
 /// Numbers may have gaps and arrive in any order.
 pub async fn parts_make_an_object_in_the_order_of_their_numbers(subject: Subject) {
     let key = subject.data_key(1);
     let multipart = subject.store.begin_multipart(&key).await.unwrap();
-    let (first, second, last) = (pattern(1, PART_BYTES), pattern(2, PART_BYTES), pattern(3, 77));
+    let (first, second, last) = (
+        pattern(1, PART_BYTES),
+        pattern(2, PART_BYTES),
+        pattern(3, 77),
+    );
     let last_part = subject.put_part(&key, &multipart, 10_000, &last).await;
     let first_part = subject.put_part(&key, &multipart, 2, &first).await;
     let second_part = subject.put_part(&key, &multipart, 300, &second).await;
-    subject.store.complete_multipart(&key, &multipart, &[first_part, second_part, last_part]).await.unwrap();
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &[first_part, second_part, last_part])
+        .await
+        .unwrap();
     let whole = [first, second, last].concat();
     assert!(subject.read(&key, 0, whole.len() as u64).await.unwrap() == whole);
     assert_eq!(subject.keys().await, [key.to_string()]);
@@ -242,12 +324,21 @@ pub async fn parts_that_are_not_listed_are_left_out(subject: Subject) {
     let multipart = subject.store.begin_multipart(&key).await.unwrap();
     let first = pattern(1, PART_BYTES);
     let first_part = subject.put_part(&key, &multipart, 1, &first).await;
-    subject.put_part(&key, &multipart, 2, &pattern(2, PART_BYTES)).await;
+    subject
+        .put_part(&key, &multipart, 2, &pattern(2, PART_BYTES))
+        .await;
     let last = pattern(3, 9);
     let last_part = subject.put_part(&key, &multipart, 3, &last).await;
-    subject.store.complete_multipart(&key, &multipart, &[first_part, last_part]).await.unwrap();
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &[first_part, last_part])
+        .await
+        .unwrap();
     let whole = [first, last].concat();
-    assert_eq!(subject.store.object_size(&key).await.unwrap(), whole.len() as u64);
+    assert_eq!(
+        subject.store.object_size(&key).await.unwrap(),
+        whole.len() as u64
+    );
     assert!(subject.read(&key, 0, whole.len() as u64).await.unwrap() == whole);
 }
 
@@ -258,7 +349,11 @@ pub async fn a_part_stored_twice_counts_once(subject: Subject) {
     let bytes = pattern(1, 1000);
     subject.put_part(&key, &multipart, 1, &bytes).await;
     let part = subject.put_part(&key, &multipart, 1, &bytes).await;
-    subject.store.complete_multipart(&key, &multipart, &[part]).await.unwrap();
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &[part])
+        .await
+        .unwrap();
     assert!(subject.read(&key, 0, 1000).await.unwrap() == bytes);
 }
 
@@ -268,13 +363,27 @@ pub async fn completing_again_changes_nothing(subject: Subject) {
     let multipart = subject.store.begin_multipart(&key).await.unwrap();
     let bytes = pattern(1, 1000);
     let parts = [subject.put_part(&key, &multipart, 1, &bytes).await];
-    subject.store.complete_multipart(&key, &multipart, &parts).await.unwrap();
+    subject
+        .store
+        .complete_multipart(&key, &multipart, &parts)
+        .await
+        .unwrap();
     for _ in 0..2 {
-        let again = subject.store.complete_multipart(&key, &multipart, &parts).await;
-        assert!(matches!(again, Ok(()) | Err(BlobFailure::NoSuchUpload { .. })), "{again:?}");
+        let again = subject
+            .store
+            .complete_multipart(&key, &multipart, &parts)
+            .await;
+        assert!(
+            matches!(again, Ok(()) | Err(BlobFailure::NoSuchUpload { .. })),
+            "{again:?}"
+        );
     }
     // An abort that comes late must not take the object along.
-    subject.store.abort_multipart(&key, &multipart).await.unwrap();
+    subject
+        .store
+        .abort_multipart(&key, &multipart)
+        .await
+        .unwrap();
     assert!(subject.read(&key, 0, 1000).await.unwrap() == bytes);
 }
 
@@ -285,12 +394,25 @@ pub async fn an_aborted_upload_is_gone(subject: Subject) {
     let bytes = pattern(1, 1000);
     subject.put_part(&key, &multipart, 1, &bytes).await;
     for _ in 0..2 {
-        subject.store.abort_multipart(&key, &multipart).await.unwrap();
+        subject
+            .store
+            .abort_multipart(&key, &multipart)
+            .await
+            .unwrap();
     }
     let mut staged = subject.store.stage(1000).await.unwrap();
     staged.append(bytes).await.unwrap();
-    let late = staged.store(&Target::Part { key, multipart, number: 2 }).await;
-    assert!(matches!(late, Err(BlobFailure::NoSuchUpload { .. })), "{late:?}");
+    let late = staged
+        .store(&Target::Part {
+            key,
+            multipart,
+            number: 2,
+        })
+        .await;
+    assert!(
+        matches!(late, Err(BlobFailure::NoSuchUpload { .. })),
+        "{late:?}"
+    );
     assert!(subject.keys().await.is_empty());
 }
 
@@ -302,11 +424,25 @@ pub async fn a_tail_is_stored_as_an_object_and_as_a_part(subject: Subject) {
     let mut staged = subject.store.stage(PART_BYTES).await.unwrap();
     staged.append(bytes.clone()).await.unwrap();
     staged.store(&Target::Object(tail.clone())).await.unwrap();
-    let etag =
-        staged.store(&Target::Part { key: data.clone(), multipart: multipart.clone(), number: 1 }).await.unwrap();
+    let etag = staged
+        .store(&Target::Part {
+            key: data.clone(),
+            multipart: multipart.clone(),
+            number: 1,
+        })
+        .await
+        .unwrap();
     drop(staged);
-    let part = CompletedPart { number: 1, etag, size: 100_000 };
-    subject.store.complete_multipart(&data, &multipart, &[part]).await.unwrap();
+    let part = CompletedPart {
+        number: 1,
+        etag,
+        size: 100_000,
+    };
+    subject
+        .store
+        .complete_multipart(&data, &multipart, &[part])
+        .await
+        .unwrap();
     subject.store.delete(&[tail]).await.unwrap();
     assert!(subject.read(&data, 0, 100_000).await.unwrap() == bytes);
 }
@@ -350,30 +486,54 @@ pub async fn what_is_deleted_is_gone_and_may_be_deleted_again(subject: Subject) 
     }
     let parted = subject.data_key(7);
     let multipart = subject.store.begin_multipart(&parted).await.unwrap();
-    let part = subject.put_part(&parted, &multipart, 1, &pattern(1, 10)).await;
-    subject.store.complete_multipart(&parted, &multipart, &[part]).await.unwrap();
-    let condemned = [keys[0].clone(), keys[4].clone(), keys[2].clone(), parted.clone()];
+    let part = subject
+        .put_part(&parted, &multipart, 1, &pattern(1, 10))
+        .await;
+    subject
+        .store
+        .complete_multipart(&parted, &multipart, &[part])
+        .await
+        .unwrap();
+    let condemned = [
+        keys[0].clone(),
+        keys[4].clone(),
+        keys[2].clone(),
+        parted.clone(),
+    ];
     for _ in 0..2 {
         subject.store.delete(&condemned).await.unwrap();
-        assert_eq!(subject.keys().await, [keys[1].to_string(), keys[3].to_string()]);
+        assert_eq!(
+            subject.keys().await,
+            [keys[1].to_string(), keys[3].to_string()]
+        );
     }
     let read = subject.read(&parted, 0, 1).await;
-    assert!(matches!(read, Err(BlobFailure::NoSuchObject { .. })), "{read:?}");
+    assert!(
+        matches!(read, Err(BlobFailure::NoSuchObject { .. })),
+        "{read:?}"
+    );
     subject.store.delete(&[]).await.unwrap();
 }
 
 /// More than one page, in the order of keys, below a prefix only.
 pub async fn lists_are_ordered_and_paged(subject: Subject) {
-    let keys: Vec<ObjectKey> =
-        (0..1003u128).map(|id| subject.tail_key(id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))).collect();
+    let keys: Vec<ObjectKey> = (0..1003u128)
+        .map(|id| subject.tail_key(id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
+        .collect();
     let body = pattern(1, 3);
-    futures::stream::iter(&keys).for_each_concurrent(16, |key| subject.put(key, &body)).await;
+    futures::stream::iter(&keys)
+        .for_each_concurrent(16, |key| subject.put(key, &body))
+        .await;
     subject.put(&subject.data_key(1), &body).await;
     let mut expected: Vec<String> = keys.iter().map(ToString::to_string).collect();
     expected.sort();
     let tails = format!("{}tail/", subject.prefix());
     let page = subject.store.list(&tails, None).await.unwrap();
-    assert!(!page.is_empty() && page.len() <= 1000, "a page of {}", page.len());
+    assert!(
+        !page.is_empty() && page.len() <= 1000,
+        "a page of {}",
+        page.len()
+    );
     let mut listed = page;
     loop {
         let last = listed.last().unwrap().key.clone();
@@ -386,10 +546,21 @@ pub async fn lists_are_ordered_and_paged(subject: Subject) {
     assert!(listed.iter().all(|object| object.size == 3));
     let listed: Vec<String> = listed.into_iter().map(|object| object.key).collect();
     assert_eq!(listed, expected);
-    let after_tails = subject.store.list(&subject.prefix(), Some(expected.last().unwrap())).await.unwrap();
+    let after_tails = subject
+        .store
+        .list(&subject.prefix(), Some(expected.last().unwrap()))
+        .await
+        .unwrap();
     assert!(after_tails.is_empty());
     let elsewhere = ObjectKey::cluster_prefix(ClusterId(subject.cluster.0 ^ 1));
-    assert!(subject.store.list(&elsewhere, None).await.unwrap().is_empty());
+    assert!(
+        subject
+            .store
+            .list(&elsewhere, None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// The sweep finds uploads that nobody owns.
@@ -397,16 +568,35 @@ pub async fn unfinished_uploads_are_listed(subject: Subject) {
     if !subject.lists_multipart {
         return;
     }
-    let (open, done, dead) = (subject.data_key(1), subject.data_key(2), subject.data_key(3));
+    let (open, done, dead) = (
+        subject.data_key(1),
+        subject.data_key(2),
+        subject.data_key(3),
+    );
     let open_id = subject.store.begin_multipart(&open).await.unwrap();
     let done_id = subject.store.begin_multipart(&done).await.unwrap();
     let dead_id = subject.store.begin_multipart(&dead).await.unwrap();
     subject.put_part(&open, &open_id, 1, &pattern(1, 10)).await;
     let part = subject.put_part(&done, &done_id, 1, &pattern(1, 10)).await;
-    subject.store.complete_multipart(&done, &done_id, &[part]).await.unwrap();
-    subject.store.abort_multipart(&dead, &dead_id).await.unwrap();
-    let listed = subject.store.list_multipart(&subject.prefix()).await.unwrap();
-    let listed: Vec<_> = listed.into_iter().map(|upload| (upload.key, upload.multipart)).collect();
+    subject
+        .store
+        .complete_multipart(&done, &done_id, &[part])
+        .await
+        .unwrap();
+    subject
+        .store
+        .abort_multipart(&dead, &dead_id)
+        .await
+        .unwrap();
+    let listed = subject
+        .store
+        .list_multipart(&subject.prefix())
+        .await
+        .unwrap();
+    let listed: Vec<_> = listed
+        .into_iter()
+        .map(|upload| (upload.key, upload.multipart))
+        .collect();
     assert_eq!(listed, [(open.to_string(), open_id)]);
 }
 
@@ -418,7 +608,10 @@ pub async fn many_uploads_at_once_all_end(subject: Subject) {
         let mut staged = subject.store.stage(3_000_000).await.unwrap();
         let mut rest = bytes.clone();
         while !rest.is_empty() {
-            staged.append(rest.split_to(rest.len().min(50_000))).await.unwrap();
+            staged
+                .append(rest.split_to(rest.len().min(50_000)))
+                .await
+                .unwrap();
             tokio::task::yield_now().await;
         }
         staged.store(&Target::Object(key.clone())).await.unwrap();
