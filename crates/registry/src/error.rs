@@ -205,7 +205,7 @@ impl From<Refusal> for Error {
             Refusal::OffsetMismatch { acknowledged } => Error::OffsetMismatch { acknowledged },
             Refusal::Fenced { acknowledged } => Error::UploadBusyElsewhere { acknowledged },
             Refusal::Sealed { .. } => Error::UploadSealed,
-            Refusal::WrongEnd => Error::internal("the upload ended otherwise than it was seen"),
+            Refusal::WrongEnd => Error::unavailable("the upload changed while it was being closed"),
             Refusal::TooManyParts => Error::Invalid {
                 reason: "the blob would have too many parts".into(),
             },

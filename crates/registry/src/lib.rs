@@ -9,6 +9,7 @@
 //! Design: `docs/architecture.md`, "Uploads" and "What holds a manifest".
 
 mod body;
+mod body_reader;
 mod caller;
 mod cancel_upload;
 mod close_upload;
@@ -24,7 +25,8 @@ mod list_tags;
 mod metric;
 mod mount;
 mod open_upload;
-mod piece;
+mod owned_task;
+mod part_stream;
 mod pull_blob;
 mod pull_manifest;
 mod push_blob;
@@ -42,6 +44,7 @@ use std::sync::Arc;
 use metadata::{Answer, ClusterId, ClusterView, Command, Query, Reply};
 use ports::{BlobStore, Clock, Deadline, Health, IdSource, MetadataStore};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 pub use body::{Body, BodyFailure};
 pub use caller::{Caller, Served};
@@ -82,6 +85,8 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     cluster: OnceCell<ClusterId>,
+    /// The durable steps of requests.
+    tasks: TaskTracker,
 }
 
 impl Registry {
@@ -92,6 +97,7 @@ impl Registry {
             inner: Arc::new(Inner {
                 parts,
                 cluster: OnceCell::new(),
+                tasks: TaskTracker::new(),
             }),
         }
     }

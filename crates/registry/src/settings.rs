@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-/// Part numbers go to this; it is the limit of S3-compatible stores.
-pub(crate) const PARTS_MAX: u64 = 10_000;
+use metadata::PART_NUMBER_MAX;
 
 /// Sizes and times.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The size of every part but the last, in bytes.
     pub part_size: u32,
-    /// The largest blob in bytes; at most `part_size` × 10,000.
+    /// The largest blob in bytes; at most `part_size` × [`PART_NUMBER_MAX`].
     pub blob_size_max: u64,
     /// A long request commits a checkpoint each time that it has stored so many parts.
     pub checkpoint_every_parts: u32,
@@ -33,7 +32,7 @@ impl Default for Settings {
         let part_size = 8 * 1024 * 1024;
         Settings {
             part_size,
-            blob_size_max: u64::from(part_size) * PARTS_MAX,
+            blob_size_max: u64::from(part_size) * u64::from(PART_NUMBER_MAX),
             checkpoint_every_parts: 8,
             grace: Duration::from_secs(24 * 60 * 60),
             body_idle_timeout: Duration::from_secs(60),

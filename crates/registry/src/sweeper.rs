@@ -1,24 +1,141 @@
 //! Removes the objects that nothing names any more.
+//!
+//! Effects of a step, in order: multipart uploads are aborted and objects deleted; the entry `ObjectsDeleted` takes them
+//! out of the queue. If the node dies between the two, the next step deletes them again, which is no error: keys are
+//! never used again. Two nodes may do it at once. Nothing is deleted that the log does not hand out.
+//!
+//! What is due is asked by the log's own time, carried on by this node's monotonic clock while the log is idle: a wall
+//! clock that jumps deletes nothing early.
 
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use metadata::{
+    Answer, Command, DELETIONS_PER_ENTRY_MAX, DeletionRow, LogTime, ObjectKey, Query, Reply,
+};
+use ports::Deadline;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Registry;
+use crate::{Error, Registry, metric, steps};
+
+/// So many multipart uploads are aborted at once.
+const ABORTS_AT_ONCE: usize = 8;
 
 /// A worker that empties the delete queue in bounded steps.
 pub struct Sweeper {
     registry: Registry,
+    /// The log's time when it was last seen to advance, and when that was.
+    log_time: Option<(LogTime, Instant)>,
 }
 
 impl Sweeper {
     /// A worker over these use-cases.
     #[must_use]
     pub fn new(registry: Registry) -> Sweeper {
-        Sweeper { registry }
+        Sweeper {
+            registry,
+            log_time: None,
+        }
     }
 
-    /// Works until `shutdown`.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let _ = &self.registry;
-        shutdown.cancelled().await;
+    /// Works until `shutdown`; only while this node leads, so that one node does. A step that fails is repeated later.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            let work = async {
+                if !self.sweep().await {
+                    tokio::time::sleep(self.registry.settings().sweep_interval).await;
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = work => {}
+            }
+        }
+    }
+
+    /// Whether there may be more to do at once.
+    async fn sweep(&mut self) -> bool {
+        if !self.registry.health().leader {
+            return false;
+        }
+        match self.step().await {
+            Ok(swept) => swept > 0,
+            Err(error) => {
+                metric::sweep_failed();
+                tracing::warn!(%error, "objects that are due for deletion were not all deleted; it is tried again");
+                false
+            }
+        }
+    }
+
+    /// Removes what is due, at most one batch, and tells how much that was. May be repeated, and dropped at any time.
+    ///
+    /// # Errors
+    /// Those of the log and the store; what was due is due still.
+    pub async fn step(&mut self) -> Result<usize, Error> {
+        let registry = self.registry.clone();
+        let deadline = registry.deadline_from_now();
+        let now = self.now(deadline).await?;
+        let limit = registry
+            .settings()
+            .sweep_batch
+            .clamp(1, DELETIONS_PER_ENTRY_MAX);
+        let query = Query::DueDeletions { limit, now };
+        let answered = registry.read(query, deadline).await?;
+        let objects = match answered.value {
+            // What cannot be confirmed may have been restored since.
+            _ if answered.stale => return Ok(0),
+            Answer::Deletions { objects } => objects,
+            other => return Err(Error::unexpected_answer(&other)),
+        };
+        if objects.is_empty() {
+            return Ok(0);
+        }
+        registry.remove(objects).await
+    }
+
+    async fn now(&mut self, deadline: Deadline) -> Result<LogTime, Error> {
+        let view = match self.registry.read(Query::Cluster, deadline).await?.value {
+            Answer::Cluster(view) => view,
+            other => return Err(Error::unexpected_answer(&other)),
+        };
+        let (time, seen) = match self.log_time {
+            Some((time, seen)) if time >= view.time => (time, seen),
+            _ => (view.time, Instant::now()),
+        };
+        self.log_time = Some((time, seen));
+        let elapsed: Duration = seen.elapsed();
+        Ok(time.plus_ms(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Registry {
+    async fn remove(&self, objects: Vec<DeletionRow>) -> Result<usize, Error> {
+        steps::reach(steps::SWEEP_BEFORE_DELETE);
+        let aborts = objects.iter().filter_map(|row| {
+            let multipart = row.multipart.clone()?;
+            Some((row.key.clone(), multipart))
+        });
+        stream::iter(aborts.collect::<Vec<_>>())
+            .map(Ok::<_, Error>)
+            .try_for_each_concurrent(ABORTS_AT_ONCE, |(key, multipart)| async move {
+                Ok(self.blobs().abort_multipart(&key, &multipart).await?)
+            })
+            .await?;
+        let keys: Vec<ObjectKey> = objects.into_iter().map(|row| row.key).collect();
+        self.blobs().delete(&keys).await?;
+        steps::reach(steps::SWEEP_AFTER_DELETE);
+        let count = keys.len();
+        let command = Command::ObjectsDeleted { keys };
+        let reply = self.propose(command, self.deadline_from_now()).await?;
+        steps::reach(steps::SWEEP_AFTER_ENTRY);
+        match reply {
+            Reply::Done => {
+                metric::objects_swept(count);
+                Ok(count)
+            }
+            other => Err(Error::unexpected_reply(other)),
+        }
     }
 }
