@@ -1,1 +1,18 @@
-//! harness.
+//! What the suites below `tests` stand on: servers that start on free ports in folders of their own and end when they are
+//! dropped, a client of the registry's protocol, and images made on the spot.
+//!
+//! Fixtures must never use a port, a folder or a process that they did not get themselves: suites run beside anything.
+
+pub mod client;
+pub mod docker_registry;
+pub mod garage;
+pub mod holdfast;
+mod ports;
+pub mod process;
+pub mod tools;
+
+pub use client::{Client, Reply};
+pub use docker_registry::DockerRegistry;
+pub use garage::GarageServer;
+pub use holdfast::HoldfastServer;
+pub use process::Process;

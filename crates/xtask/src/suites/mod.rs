@@ -55,8 +55,9 @@ const CONFORMANCE: Need = Need::GoProgram {
     name: "conformance",
     package: "github.com/opencontainers/distribution-spec/conformance",
     revision: "967efdc",
-    // Installs anyway: the runner asks for it in its own go.mod.
+    // What the runner's own go.mod asks for.
     go: (1, 24),
+    instead: "HOLDFAST_CONFORMANCE_RUNNER",
 };
 
 const GARAGE: Need = Need::CargoProgram {
@@ -90,6 +91,24 @@ const SUITES: &[Suite] = &[
         tests: Tests::Docs,
         needs: &[],
         deadline_minutes: 5,
+    },
+    Suite {
+        name: "garage",
+        tests: Tests::Target("crates/blobs", "garage"),
+        needs: &[GARAGE],
+        deadline_minutes: 10,
+    },
+    Suite {
+        name: "conformance",
+        tests: Tests::Folder("tests/conformance"),
+        needs: &[CONFORMANCE],
+        deadline_minutes: 10,
+    },
+    Suite {
+        name: "clients",
+        tests: Tests::Folder("tests/clients"),
+        needs: &[CLIENTS],
+        deadline_minutes: 15,
     },
 ];
 

@@ -1,0 +1,152 @@
+//! The official conformance runner against `serve` with its defaults, judged by its JUnit file.
+//!
+//! Nothing may fail, and nothing may be skipped: a registry that answers "unsupported" skips tests and looks well.
+//! Source: distribution-spec, `conformance/README.md`.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use harness::{HoldfastServer, tools};
+
+/// Names the runner's program where Go cannot install it.
+const RUNNER: &str = "HOLDFAST_CONFORMANCE_RUNNER";
+
+/// What the development version of the specification adds, all of it on.
+const EVERYTHING: &[&str] = &[
+    "OCI_API_BLOBS_ATOMIC",
+    "OCI_API_BLOBS_DIGEST_HEADER",
+    "OCI_API_BLOBS_UPLOAD_CANCEL",
+    "OCI_API_MANIFESTS_ATOMIC",
+    "OCI_API_MANIFESTS_DIGEST_HEADER",
+    "OCI_API_MANIFESTS_TAG_PARAM",
+    "OCI_API_TAGS_ATOMIC",
+    "OCI_DATA_SPARSE",
+];
+
+#[test]
+fn published_specification_is_met() {
+    judge("stable", &[], 850).unwrap();
+}
+
+#[test]
+fn development_specification_is_met_with_everything_on() {
+    judge("dev", EVERYTHING, 1030).unwrap();
+}
+
+/// The totals of a run.
+#[derive(Debug, PartialEq, Eq)]
+struct Totals {
+    tests: u32,
+    failures: u32,
+    errors: u32,
+    skipped: u32,
+}
+
+fn judge(version: &str, switches: &[&str], tests_min: u32) -> anyhow::Result<()> {
+    let server = HoldfastServer::start()?;
+    let results = tempfile::tempdir()?;
+    let mut runner = Command::new(runner()?);
+    runner
+        .env("OCI_REGISTRY", server.address())
+        .env("OCI_TLS", "disabled")
+        .env("OCI_VERSION", version);
+    runner
+        .env("OCI_RESULTS_DIR", results.path())
+        .envs(switches.iter().map(|switch| (switch, "true")));
+    // It exits with 1 when a test failed; the file says which.
+    let output = runner
+        .current_dir(results.path())
+        .stdin(Stdio::null())
+        .output()?;
+    let junit = std::fs::read_to_string(results.path().join("junit.xml")).with_context(|| {
+        format!(
+            "the runner wrote no results; it said:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    let (totals, failed) = read(&junit)?;
+    println!("conformance, {version}: {totals:?}");
+    ensure!(
+        totals.failures + totals.errors + totals.skipped == 0,
+        "{totals:?}\n{}",
+        failed.join("\n")
+    );
+    ensure!(
+        totals.tests >= tests_min,
+        "only {} tests ran, {tests_min} are there",
+        totals.tests
+    );
+    Ok(())
+}
+
+fn runner() -> anyhow::Result<PathBuf> {
+    std::env::var_os(RUNNER).map_or_else(|| tools::find("conformance"), |path| Ok(path.into()))
+}
+
+/// The totals of a JUnit file, and a line for each test that did not pass.
+fn read(junit: &str) -> anyhow::Result<(Totals, Vec<String>)> {
+    let document = roxmltree::Document::parse(junit)?;
+    let mut totals = Totals {
+        tests: 0,
+        failures: 0,
+        errors: 0,
+        skipped: 0,
+    };
+    for suite in document
+        .descendants()
+        .filter(|node| node.has_tag_name("testsuite"))
+    {
+        let number = |name: &str| -> anyhow::Result<u32> {
+            let text = suite
+                .attribute(name)
+                .with_context(|| format!("a testsuite without `{name}`"))?;
+            text.parse()
+                .with_context(|| format!("`{name}` is no number"))
+        };
+        totals.tests += number("tests")?;
+        totals.failures += number("failures")?;
+        totals.errors += number("errors")?;
+        totals.skipped += number("skipped")?;
+    }
+    let mut failed = Vec::new();
+    for case in document
+        .descendants()
+        .filter(|node| node.has_tag_name("testcase"))
+    {
+        for bad in case
+            .children()
+            .filter(|node| ["failure", "error", "skipped"].contains(&node.tag_name().name()))
+        {
+            let why = bad.text().or(bad.attribute("message")).unwrap_or_default();
+            let (kind, name) = (
+                bad.tag_name().name(),
+                case.attribute("name").unwrap_or_default(),
+            );
+            failed.push(format!("{kind}: {name}: {}", why.trim()));
+        }
+    }
+    Ok((totals, failed))
+}
+
+#[test]
+fn totals_and_failures_are_read_from_the_file() {
+    let junit = r#"<testsuites><testsuite tests="3" failures="1" errors="0" skipped="1">
+        <testcase name="a"/><testcase name="b"><failure message="m"> not 201 </failure></testcase>
+        <testcase name="c"><skipped message="unsupported"/></testcase></testsuite></testsuites>"#;
+    let (totals, failed) = read(junit).unwrap();
+    assert_eq!(
+        totals,
+        Totals {
+            tests: 3,
+            failures: 1,
+            errors: 0,
+            skipped: 1
+        }
+    );
+    assert_eq!(failed, ["failure: b: not 201", "skipped: c: unsupported"]);
+    assert!(
+        read("<testsuites><testsuite tests=\"3\"/></testsuites>").is_err(),
+        "absent numbers are no zeros"
+    );
+}
