@@ -60,6 +60,8 @@ pub struct ServeParts {
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server is to stop.
     pub shutdown: CancellationToken,
+    /// Cancelled when nobody has to notice first that it stops: the drain delay is skipped.
+    pub without_delay: CancellationToken,
 }
 
 /// Serves until `shutdown`, then drains. Ends when the last connection has.
@@ -73,6 +75,7 @@ pub async fn serve(parts: ServeParts) {
         info,
         metrics,
         shutdown,
+        without_delay,
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
     let meter = Arc::new(Meter::new());
@@ -115,7 +118,8 @@ pub async fn serve(parts: ServeParts) {
     }
     shutdown.cancelled().await;
     draining.store(true, Ordering::Relaxed);
-    tokio::time::sleep(shared.settings.drain_delay).await;
+    let noticed = tokio::time::sleep(shared.settings.drain_delay);
+    without_delay.run_until_cancelled(noticed).await;
     stop_accepting.cancel();
     acceptors.wait().await;
     shared.last_reply.cancel();
