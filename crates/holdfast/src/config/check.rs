@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::settings::{S3, Settings, StorageKind};
+use blobs::StorageKind;
+
+use super::parts::storage_settings;
+use super::settings::{S3, Settings};
 use super::value::ByteSize;
 
 /// The largest number of parts that an object store takes.
@@ -24,13 +27,15 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
             uploads.part_size
         ));
     }
+    found.append(&mut storage_settings(settings, Path::new("")).problems());
     if settings.storage.kind == StorageKind::S3 {
-        found.append(&mut s3_contradictions(&settings.s3));
+        found.append(&mut unreadable_files(&settings.s3));
     }
     found
 }
 
-fn s3_contradictions(s3: &S3) -> Vec<String> {
+/// Files that the settings name are looked at now, rather than at the first request.
+fn unreadable_files(s3: &S3) -> Vec<String> {
     let mut found = Vec::new();
     for (key, file) in [
         ("storage.s3.ca_file", &s3.ca_file),

@@ -5,6 +5,7 @@
 
 mod check;
 mod layers;
+mod parts;
 mod reference;
 mod section;
 mod settings;
@@ -13,6 +14,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use parts::{api_settings, registry_settings, storage_settings};
 pub use reference::reference;
 pub use section::Effective;
 pub use settings::{LogFormat, Settings};

@@ -6,83 +6,47 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::section::sections;
-use super::value::{ByteSize, LogFilter, Secret, Span, choice};
+use blobs::settings::{Checksums, CredentialsFrom, Encryption};
+use blobs::{Secret, StorageKind};
 
-choice! {
-    /// Where the bytes of blobs are kept.
-    StorageKind {
-        /// A folder of this machine.
-        Folder = "folder",
-        /// S3-compatible object storage.
-        S3 = "s3",
-    }
-    form "`folder` or `s3`"
+use super::section::sections;
+use super::value::{ByteSize, LogFilter, Span, words};
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
-choice! {
-    /// How the service encrypts objects.
-    Encryption {
-        /// As the bucket is set up.
-        BucketDefault = "bucket-default",
-        /// With keys of the service.
-        Aes256 = "AES256",
-        /// With a key of the key management service.
-        Kms = "aws:kms",
-        /// With a key that is sent with each request (SSE-C).
-        Customer = "customer",
-    }
+words! { LogFormat { Auto = "auto", Text = "text", Json = "json", } form "`auto`, `text` or `json`" }
+
+words! { StorageKind { Folder = "folder", S3 = "s3", } form "`folder` or `s3`" }
+
+words! {
+    Encryption { BucketDefault = "bucket-default", Aes256 = "AES256", Kms = "aws:kms", Customer = "customer", }
     form "`bucket-default`, `AES256`, `aws:kms` or `customer`"
 }
 
-choice! {
-    /// Where credentials come from.
-    Credentials {
-        /// Whatever is there.
+words! {
+    CredentialsFrom {
         Auto = "auto",
-        /// The keys of the settings.
         Keys = "keys",
-        /// The environment.
         Environment = "environment",
-        /// A profile of the usual files.
         Profile = "profile",
-        /// A profile of a named file.
         File = "file",
-        /// A token that is exchanged for credentials.
         WebIdentity = "web-identity",
-        /// The metadata service of the instance or of its container.
         Instance = "instance",
-        /// None.
         Anonymous = "anonymous",
     }
     form "`auto`, `keys`, `environment`, `profile`, `file`, `web-identity`, `instance` or `anonymous`"
 }
 
-choice! {
-    /// When requests carry checksums that the call does not need.
-    Checksums {
-        /// With AWS only.
-        Auto = "auto",
-        /// With every service.
-        Always = "always",
-        /// Only where a call needs them.
-        Never = "never",
-    }
-    form "`auto`, `always` or `never`"
-}
-
-choice! {
-    /// What a log line looks like.
-    LogFormat {
-        /// Text on a terminal, JSON elsewhere.
-        Auto = "auto",
-        /// For people.
-        Text = "text",
-        /// One JSON object a line.
-        Json = "json",
-    }
-    form "`auto`, `text` or `json`"
-}
+words! { Checksums { Auto = "auto", Always = "always", Never = "never", } form "`auto`, `always` or `never`" }
 
 sections! {
     /// The HTTP server and the node itself.
@@ -175,7 +139,7 @@ sections! {
         storage_class: Option<String> = "";
         /// Where credentials come from. `auto`: from `access_key_id` and `secret_access_key` when they are set, else
         /// from the environment, profile, web identity, container and instance, in this order.
-        credentials: Credentials = "auto";
+        credentials: CredentialsFrom = "auto";
         /// The id of the access key, for `keys`.
         access_key_id: Option<String> = "";
         /// The secret of the access key, for `keys`. Better set by its variable than in a file that others can read.

@@ -6,7 +6,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::layers::variable_of;
-use super::value::{ByteSize, Secret, Span};
+use blobs::Secret;
+
+use super::value::{ByteSize, Span};
 use super::*;
 
 fn load(
@@ -137,6 +139,16 @@ fn contradictions_between_settings_are_told() {
         ),
         [
             "uploads.blob_size_max = 100GiB is more than 10,000 parts of uploads.part_size = 8MiB hold (80000MiB): lower the one or raise the other"
+        ]
+    );
+    assert_eq!(
+        problems(
+            "[storage]\nkind = \"s3\"\n",
+            &[("HOLDFAST_STORAGE_S3_ACCESS_KEY_ID", "k")]
+        ),
+        [
+            "storage.s3.bucket must be set when storage.kind is \"s3\"",
+            "storage.s3.access_key_id and secret_access_key belong together",
         ]
     );
     let found = problems(

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use blobs::Secret;
 use tracing_subscriber::EnvFilter;
 
 /// A kind of value.
@@ -33,10 +34,6 @@ pub struct ByteSize(pub u64);
 /// A length of time, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
-
-/// A text that is never shown: not in logs, not by `config show`, not in errors.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
 
 /// Which log lines are written: a level, or levels by module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,29 +112,16 @@ impl SettingValue for Span {
     }
 }
 
-impl Secret {
-    /// The text itself, to be handed to whatever needs it and to nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
 impl SettingValue for Secret {
     const FORM: &'static str = "a secret text";
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
-        Ok(Secret(text.to_owned()))
+        Ok(Secret::new(text))
     }
 
     fn toml(&self) -> Option<String> {
-        Some(quoted(&self.0))
+        Some(quoted(self.reveal()))
     }
 }
 
@@ -289,30 +273,26 @@ impl<T: SettingValue> SettingValue for Option<T> {
     }
 }
 
-/// Defines a setting that is one of a few words.
-macro_rules! choice {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ } form $form:literal) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
-
+/// Says by which words the variants of an enum are set.
+macro_rules! words {
+    ($name:ty { $($variant:ident = $word:literal,)+ } form $form:literal) => {
         impl $crate::config::value::SettingValue for $name {
             const FORM: &'static str = $form;
 
             fn parse(text: &str) -> Result<Self, String> {
                 match text {
-                    $($word => Ok($name::$variant),)+
+                    $($word => Ok(<$name>::$variant),)+
                     _ => Err($crate::config::value::expected::<Self>()),
                 }
             }
 
             fn toml(&self) -> Option<String> {
-                Some(match self { $($name::$variant => concat!("\"", $word, "\"").to_owned(),)+ })
+                Some(match self { $(<$name>::$variant => concat!("\"", $word, "\"").to_owned(),)+ })
             }
         }
     };
 }
-pub(crate) use choice;
+pub(crate) use words;
 
 /// The error of a value that is not of its kind.
 pub fn expected<T: SettingValue>() -> String {
@@ -396,14 +376,5 @@ mod tests {
         for text in ["", "debgu", "info,registry=debgu", "info,", "=info"] {
             assert!(LogFilter::parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_secret_is_not_shown_by_debug() {
-        let secret = Secret::parse("hunter2").expect("any text");
-        assert_eq!(
-            format!("{secret:?} {:?}", Some(&secret)),
-            "(hidden) Some((hidden))"
-        );
     }
 }
