@@ -11,6 +11,8 @@ mod blobs;
 mod conditional;
 mod cors;
 mod error_map;
+#[cfg(test)]
+mod error_reference;
 mod exchange;
 mod header;
 mod lists;
