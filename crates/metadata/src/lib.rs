@@ -10,7 +10,9 @@
 mod answer;
 mod apply;
 mod command;
+mod counted;
 mod ids;
+pub mod invariant;
 pub mod keys;
 mod memory;
 mod object_key;
@@ -20,13 +22,14 @@ mod rows;
 mod tables;
 mod typed;
 
-pub use answer::answer;
+pub use answer::{PAGE_MAX, answer};
 pub use apply::{ApplyFailure, apply};
 pub use command::{
     Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload,
     ManifestReference, Mount, Part, Payload, Precondition, Progress, PutManifest, SealUpload,
     TailObject, UploadEnd, WriteFrom,
 };
+pub use counted::CountedTables;
 pub use ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
 pub use memory::MemoryTables;
 pub use object_key::{ClusterId, ObjectKey};
