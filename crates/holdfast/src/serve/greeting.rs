@@ -36,7 +36,7 @@ pub fn greeting(
 }
 
 /// How a client on this machine names the registry. Docker speaks plain HTTP to `localhost` without being told to.
-fn name_for_clients(address: SocketAddr) -> String {
+pub fn name_for_clients(address: SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {
