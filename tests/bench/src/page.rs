@@ -1,0 +1,95 @@
+//! The page `docs/performance.md`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::figure::Figure;
+use crate::rows::{Goal, Row};
+
+/// A row for people at the terminal.
+pub fn line(row: &Row) -> String {
+    let verdict = if row.reached() { "reached" } else { "MISSED" };
+    let (own, peer) = (spread(&row.holdfast), spread(&row.peer));
+    let (wanted, ratio) = (wanted(row.goal), row.ratio());
+    format!(
+        "{}: {own} {}, {} {peer}; ratio {ratio:.2}, wanted {wanted}: {verdict}; {}",
+        row.name, row.unit, row.peer_name, row.aside
+    )
+}
+
+/// Writes the page anew.
+pub fn write(path: &Path, rows: &[Row], runs: usize) -> anyhow::Result<()> {
+    let mut text = String::from(HEAD);
+    writeln!(
+        text,
+        "Machine: {}. Each side ran {runs} times, in turn; the figures are medians, with the lowest and the highest.\n",
+        machine()
+    )?;
+    text.push_str("| what | Holdfast | beside | ratio | wanted | |\n|---|---|---|---|---|---|\n");
+    for row in rows {
+        let verdict = if row.reached() {
+            "reached"
+        } else {
+            "**missed**"
+        };
+        let (own, peer) = (spread(&row.holdfast), spread(&row.peer));
+        let (wanted, ratio) = (wanted(row.goal), row.ratio());
+        writeln!(
+            text,
+            "| {} | {own} {} | {}: {peer} | {ratio:.2} | {wanted} | {verdict}; {} |",
+            row.name, row.unit, row.peer_name, row.aside
+        )?;
+    }
+    text.push_str(NOTES);
+    std::fs::write(path, text)?;
+    Ok(())
+}
+
+const HEAD: &str = "# Performance
+
+Written by `cargo xtask bench`, which runs Holdfast with the defaults of `serve`, fsync on, beside what Debian packages, on
+one machine in one run. Machines differ by several times (SHA instructions alone make four), so read the ratios.
+
+";
+
+const NOTES: &str = "
+How the rows are measured: `tests/bench/src/rows.rs`. The peer's configuration: `tests/bench/docker-registry.yml` (log level
+`error`, access log off, blob cache on). The load comes from `holdfast-load` on the same machine, which shares the
+processors with the server. Where a row says *plus*, the constant is taken off Holdfast's figure before the ratio.
+";
+
+fn wanted(goal: Goal) -> String {
+    match goal {
+        Goal::AtLeast(times) => format!("at least {times}"),
+        Goal::AtMost(times, extra) if extra > 0.0 => format!("at most {times}, plus {extra} s"),
+        Goal::AtMost(times, _) => format!("at most {times}"),
+    }
+}
+
+fn spread(figure: &Figure) -> String {
+    let (low, high) = figure.spread();
+    let digits = if high >= 100.0 { 0 } else { 2 };
+    format!(
+        "{:.digits$} ({low:.digits$}–{high:.digits$})",
+        figure.median()
+    )
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let sha = if cpuinfo.contains("sha_ni") {
+        "with"
+    } else {
+        "without"
+    };
+    format!(
+        "{cores} × {model}, {sha} SHA instructions, Linux {}",
+        read("/proc/sys/kernel/osrelease").trim()
+    )
+}
