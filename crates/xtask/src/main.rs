@@ -1,8 +1,9 @@
-//! The developer's tools: `check`, `fix`, `tidy` and `test`.
+//! The developer's tools: `check`, `fix`, `tidy`, `test` and `bench`.
 //!
 //! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
 //! command line only: each verb has a module, and nothing here ships with the product.
 
+mod bench;
 mod check;
 mod install;
 mod run;
@@ -33,6 +34,8 @@ enum Verb {
     Tidy,
     /// Installs what the suites need, runs them, and ends with a table.
     Test(suites::Options),
+    /// Measures Holdfast beside its peers and writes docs/performance.md.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Fix => check::fix(&root),
         Verb::Tidy => tidy::run(&root),
         Verb::Test(options) => suites::run(&root, &options),
+        Verb::Bench(options) => bench::run(&root, &options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::figure::Figure;
 use crate::peers;
-use crate::process::{Server, run};
+use crate::process::{Server, cost, run};
 
 const GIB: u64 = 1 << 30;
 
@@ -99,7 +99,7 @@ impl Bench {
             "--url",
             &format!("http://127.0.0.1:{}", server.port),
         ]);
-        let (output, _) = run(&mut command)?;
+        let output = run(&mut command)?;
         serde_json::from_slice(&output).context("the load client's report is not JSON")
     }
 
@@ -218,7 +218,7 @@ fn gib_pushed(bench: &Bench) -> anyhow::Result<Row> {
         own.push(server.cpu_seconds()? - before);
         wall.push(report["operations"][0]["p50_ms"].as_f64().unwrap_or(0.0) / 1000.0);
         let mut openssl = Command::new("openssl");
-        peer.push(run(openssl.args(["dgst", "-sha256"]).arg(&file))?.1);
+        peer.push(cost(openssl.args(["dgst", "-sha256"]).arg(&file))?);
     }
     Ok(Row {
         name: ALL[2].0,
@@ -274,7 +274,7 @@ fn gib_pulled(bench: &Bench) -> anyhow::Result<Row> {
 
 /// Pushes a file as one blob of the repository `bench`, and gives its digest.
 fn push_file(server: &Server, file: &Path) -> anyhow::Result<String> {
-    let (line, _) = run(Command::new("sha256sum").arg(file))?;
+    let line = run(Command::new("sha256sum").arg(file))?;
     let hex = String::from_utf8_lossy(&line);
     let digest = format!(
         "sha256:{}",
@@ -283,7 +283,7 @@ fn push_file(server: &Server, file: &Path) -> anyhow::Result<String> {
             .context("sha256sum prints a digest")?
     );
     let base = format!("http://127.0.0.1:{}", server.port);
-    let (head, _) = run(Command::new("curl").args([
+    let head = run(Command::new("curl").args([
         "-sSf",
         "-i",
         "-X",
@@ -330,9 +330,8 @@ fn memory_folder(bench: &Bench) -> anyhow::Result<Row> {
 }
 
 fn memory_garage(bench: &Bench) -> anyhow::Result<Row> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let garage = runtime.block_on(harness::GarageServer::start())?;
-    let own = memory(bench, &garage.holdfast_settings())?;
+    let garage = harness::GarageServer::start()?;
+    let own = memory(bench, &peers::in_garage(&garage))?;
     Ok(memory_row(ALL[5].0, own, 200.0))
 }
 

@@ -7,7 +7,7 @@ pub mod client;
 pub mod docker_registry;
 pub mod garage;
 pub mod holdfast;
-mod ports;
+pub mod ports;
 pub mod process;
 pub mod tools;
 

@@ -40,11 +40,18 @@ impl Output {
 impl Process {
     /// Starts it in a process group of its own. Standard output and standard error are collected.
     pub fn start(name: &str, command: &mut Command) -> anyhow::Result<Self> {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(name, command)
+    }
+
+    /// Starts it as [`Process::start`] does, but lets it speak to nobody, so that what it costs is its own.
+    pub fn start_silent(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(name, command)
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).process_group(0);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {name}: {command:?}"))?;

@@ -60,7 +60,8 @@ const CONFORMANCE: Need = Need::GoProgram {
     instead: "HOLDFAST_CONFORMANCE_RUNNER",
 };
 
-const GARAGE: Need = Need::CargoProgram {
+/// The S3-compatible server.
+pub const GARAGE: Need = Need::CargoProgram {
     name: "garage",
     version: "2.5.0",
     features: "lmdb,bundled-libs",
