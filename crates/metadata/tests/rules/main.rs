@@ -1,15 +1,15 @@
 //! The rules of the replicated state, by tables and by properties. Each entry that a test applies is also checked for
 //! every invariant, for the number of rows that it touches, and, when it is refused, for having changed nothing.
 
-//blobs
+mod blobs;
 mod keys;
-//lists
-//manifest_deletions
-//manifests
+mod lists;
+mod manifest_deletions;
+mod manifests;
 //model
-//preconditions
+mod preconditions;
 //properties
-//replies
-//upload_ends
+mod replies;
+mod upload_ends;
 mod uploads;
 mod world;
