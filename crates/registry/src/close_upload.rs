@@ -98,7 +98,8 @@ impl Registry {
             .await
     }
 
-    /// Closes at the acknowledged state, if that is a plain object: no new epoch is needed. `None` when it is not.
+    /// Closes at the acknowledged state, if that is a plain object and the latest: no new epoch is needed. `None` when
+    /// it is not.
     async fn close_at_view(
         &self,
         caller: &Caller,
@@ -128,7 +129,7 @@ impl Registry {
                 return Err(Error::OffsetMismatch { acknowledged });
             }
         }
-        let Some(key) = view.plain.clone().filter(|_| !view.has_parts) else {
+        let Some(key) = view.plain.clone().filter(|_| view.checkpointed.is_none()) else {
             return Ok(None);
         };
         let mut hash = HashPipeline::resume(view.algorithm, acknowledged, &view.midstate)?;
@@ -240,6 +241,8 @@ impl Registry {
                 self.complete_sealed(caller, repository, upload, &sealed)
                     .await
             }
+            // Another node has sealed and finished it since.
+            Reply::BlobFinished { digest, .. } => Ok(BlobStored { digest }),
             other => Err(Error::unexpected_reply(other)),
         }
     }

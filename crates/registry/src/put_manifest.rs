@@ -241,21 +241,32 @@ fn check(
 
 /// What the manifest names, each digest once. Required wins: a digest may be named twice.
 fn references(manifest: &Manifest) -> Vec<ManifestReference> {
-    let is_image = !manifest.is_index();
-    let of = |descriptor: &Descriptor| {
-        let digest = descriptor.digest;
-        let media_type = &descriptor.media_type;
-        match media_type.kind() {
-            _ if is_image && media_type.is_nondistributable() => {
-                ManifestReference::OptionalBlob(digest)
-            }
-            _ if is_image => ManifestReference::RequiredBlob(digest),
-            MediaKind::ImageManifest | MediaKind::ImageIndex | MediaKind::Schema1 => {
-                ManifestReference::Child(digest)
-            }
-            // Build caches are indexes whose children are layers.
-            MediaKind::Other => ManifestReference::OptionalBlob(digest),
+    let of_layer = |layer: &Descriptor| match layer.media_type.is_nondistributable() {
+        true => ManifestReference::OptionalBlob(layer.digest),
+        false => ManifestReference::RequiredBlob(layer.digest),
+    };
+    let of_child = |child: &Descriptor| match child.media_type.kind() {
+        MediaKind::ImageManifest | MediaKind::ImageIndex | MediaKind::Schema1 => {
+            ManifestReference::Child(child.digest)
         }
+        // Build caches are indexes whose children are layers.
+        MediaKind::Other => ManifestReference::OptionalBlob(child.digest),
+    };
+    let named: Vec<ManifestReference> = match &manifest.kind {
+        ManifestKind::Image { config, layers } => {
+            let config = ManifestReference::RequiredBlob(config.digest);
+            layers.iter().map(of_layer).chain([config]).collect()
+        }
+        ManifestKind::Index { manifests } => manifests.iter().map(of_child).collect(),
+    };
+    each_digest_once(named)
+}
+
+fn each_digest_once(named: Vec<ManifestReference>) -> Vec<ManifestReference> {
+    let digest_of = |reference: &ManifestReference| match reference {
+        ManifestReference::RequiredBlob(digest)
+        | ManifestReference::Child(digest)
+        | ManifestReference::OptionalBlob(digest) => *digest,
     };
     let rank = |reference: &ManifestReference| match reference {
         ManifestReference::RequiredBlob(_) => 2,
@@ -263,9 +274,8 @@ fn references(manifest: &Manifest) -> Vec<ManifestReference> {
         ManifestReference::OptionalBlob(_) => 0,
     };
     let mut by_digest: BTreeMap<Digest, ManifestReference> = BTreeMap::new();
-    for descriptor in manifest.descriptors() {
-        let new = of(descriptor);
-        let known = by_digest.entry(descriptor.digest).or_insert(new);
+    for new in named {
+        let known = by_digest.entry(digest_of(&new)).or_insert(new);
         if rank(&new) > rank(known) {
             *known = new;
         }

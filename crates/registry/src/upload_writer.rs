@@ -27,6 +27,8 @@ pub(crate) struct UploadWriter {
     hash: HashPipeline,
     /// The bytes of the upload that were taken, durable or not.
     offset: u64,
+    /// What the last request left, until it is loaded.
+    tail: Option<TailObject>,
     /// The bytes after the last whole part that was sent on its way.
     piece: Option<Box<dyn StagedBytes>>,
     parts: PartStream,
@@ -58,6 +60,7 @@ impl UploadWriter {
         Ok(UploadWriter {
             hash: HashPipeline::resume(grant.algorithm, start.offset, &start.midstate)?,
             offset: start.offset,
+            tail: start.tail.clone(),
             piece: None,
             parts: PartStream::new(registry.clone(), repository, upload, &grant),
             registry,
@@ -100,6 +103,23 @@ impl UploadWriter {
 
     /// Makes everything durable so that the upload can go on from here later.
     pub(crate) async fn end_to_go_on(&mut self) -> Result<Written, Error> {
+        self.end(false).await
+    }
+
+    /// Makes everything durable so that the upload can be closed here: like [`UploadWriter::end_to_go_on`], but an empty
+    /// blob gets an object, and what is left of a blob in parts is stored as its last part only: the state is sealed
+    /// or dropped, and nobody loads its tail.
+    pub(crate) async fn end_to_close(&mut self) -> Result<Written, Error> {
+        if self.offset == 0 {
+            let mut piece = self.registry.blobs().stage(0).await?;
+            self.store_tail(piece.as_mut()).await?;
+            let tail = self.tail(piece.as_ref(), None)?;
+            return Ok(self.written(Bytes::new(), Some(tail)));
+        }
+        self.end(true).await
+    }
+
+    async fn end(&mut self, closes: bool) -> Result<Written, Error> {
         if self.offset == self.grant.progress.offset {
             return Ok(self.as_it_was());
         }
@@ -114,36 +134,19 @@ impl UploadWriter {
                 self.parts.settle().await?;
                 None
             }
+            Some(mut piece) if self.parts.has_parts() => {
+                let part = self.parts.store_tail_part(piece.as_mut()).await?;
+                if !closes {
+                    self.store_tail(piece.as_mut()).await?;
+                }
+                Some(self.tail(piece.as_ref(), Some(part))?)
+            }
             Some(mut piece) => {
-                let part = match self.parts.has_parts() {
-                    true => Some(self.parts.store_tail_part(piece.as_mut()).await?),
-                    false => None,
-                };
-                Some(self.store_tail(piece.as_mut(), part).await?)
+                self.store_tail(piece.as_mut()).await?;
+                Some(self.tail(piece.as_ref(), None)?)
             }
         };
         Ok(self.written(midstate, tail))
-    }
-
-    /// Makes everything durable so that the upload can be closed here: like [`UploadWriter::end_to_go_on`], but what
-    /// is left of a blob in parts is its last part and nothing else, and an empty blob has an object.
-    pub(crate) async fn end_to_close(&mut self) -> Result<Written, Error> {
-        if self.offset == 0 {
-            let mut piece = self.registry.blobs().stage(0).await?;
-            let tail = self.store_tail(piece.as_mut(), None).await?;
-            return Ok(self.written(Bytes::new(), Some(tail)));
-        }
-        if self.offset == self.grant.progress.offset || !self.parts.has_parts() {
-            return self.end_to_go_on().await;
-        }
-        let midstate = self.hash.midstate().await?;
-        if let Some(piece) = self.piece.take() {
-            self.parts
-                .push(piece, self.offset, midstate.clone())
-                .await?;
-        }
-        self.parts.settle().await?;
-        Ok(self.written(midstate, None))
     }
 
     /// After a failure. What is durable is kept by a last checkpoint, unless the failure says that it is of no use.
@@ -182,10 +185,7 @@ impl UploadWriter {
     async fn piece(&mut self, to_come: Option<u64>) -> Result<&mut Box<dyn StagedBytes>, Error> {
         if self.piece.is_none() {
             let part_size = u64::from(self.grant.part_size);
-            let tail = match &self.grant.progress.tail {
-                Some(tail) if self.offset == self.grant.progress.offset => Some(tail.clone()),
-                _ => None,
-            };
+            let tail = self.tail.take();
             let tail_size = tail.as_ref().map_or(0, |tail| u64::from(tail.size));
             let size = to_come.map_or(part_size, |to_come| {
                 part_size.min(to_come.saturating_add(tail_size))
@@ -201,13 +201,13 @@ impl UploadWriter {
             .ok_or_else(|| Error::internal("a piece vanished"))
     }
 
-    /// Reads a tail back. Its bytes are in the midstate already.
+    /// Reads a tail back; its bytes are in the midstate already. It is gone when another writer has taken over since.
     async fn load(&mut self, tail: &TailObject, piece: &mut dyn StagedBytes) -> Result<(), Error> {
         let span = ByteSpan {
             start: 0,
             len: u64::from(tail.size),
         };
-        let mut stream = self.registry.blobs().read(&tail.key, span).await?;
+        let mut stream = self.registry.read_tail(&tail.key, span).await?;
         while let Some(bytes) = stream.try_next().await? {
             piece.append(bytes).await?;
         }
@@ -228,19 +228,27 @@ impl UploadWriter {
         self.parts.has_parts() && piece.len() == u64::from(self.grant.part_size)
     }
 
-    async fn store_tail(
-        &mut self,
-        piece: &mut dyn StagedBytes,
-        part: Option<Part>,
-    ) -> Result<TailObject, Error> {
+    async fn store_tail(&mut self, piece: &mut dyn StagedBytes) -> Result<(), Error> {
+        let target = Target::Object(self.tail_key(piece));
+        steps::reach(steps::WRITE_BEFORE_TAIL);
+        piece.store(&target).await?;
+        steps::reach(steps::WRITE_AFTER_TAIL);
+        Ok(())
+    }
+
+    fn tail(&self, piece: &dyn StagedBytes, part: Option<Part>) -> Result<TailObject, Error> {
         let size =
             u32::try_from(piece.len()).map_err(|_| Error::internal("a tail is too large"))?;
+        Ok(TailObject {
+            key: self.tail_key(piece),
+            size,
+            part,
+        })
+    }
+
+    fn tail_key(&self, piece: &dyn StagedBytes) -> ObjectKey {
         let start = self.offset - piece.len();
-        let key = ObjectKey::tail(self.cluster, self.upload, self.grant.epoch, start);
-        steps::reach(steps::WRITE_BEFORE_TAIL);
-        piece.store(&Target::Object(key.clone())).await?;
-        steps::reach(steps::WRITE_AFTER_TAIL);
-        Ok(TailObject { key, size, part })
+        ObjectKey::tail(self.cluster, self.upload, self.grant.epoch, start)
     }
 
     fn as_it_was(&mut self) -> Written {

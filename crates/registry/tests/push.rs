@@ -1,0 +1,659 @@
+//! Blobs are pushed whole, streamed and in chunks, and are exactly their bytes; what is wrong is refused and harms nothing.
+
+mod world;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::channel::mpsc;
+use metadata::{Command, WriteFrom};
+use oci::{Algorithm, Digest, UploadId};
+use ports::blob_store::faulty::Call;
+use proptest::prelude::*;
+use registry::{Body, BodyFailure, Error};
+use world::clients::Client;
+use world::{World, broken, caller, content, repository, sha256, sized, streamed};
+
+const SIZES: [usize; 9] = [0, 1, 63, 64, 65, 128, 129, 640, 1000];
+
+async fn open(world: &World) -> UploadId {
+    let opened = world
+        .registry
+        .open_upload(&caller(), &repository(), None)
+        .await;
+    opened.unwrap().upload
+}
+
+async fn patch(world: &World, upload: UploadId, from: WriteFrom, body: Body) -> Result<u64, Error> {
+    let written = world
+        .registry
+        .write_upload(&caller(), &repository(), upload, from, body)
+        .await;
+    Ok(written?.offset)
+}
+
+async fn put(
+    world: &World,
+    upload: UploadId,
+    from: WriteFrom,
+    body: Body,
+    digest: Digest,
+) -> Result<Digest, Error> {
+    let closed = world
+        .registry
+        .close_upload(&caller(), &repository(), upload, from, body, digest)
+        .await;
+    Ok(closed?.digest)
+}
+
+async fn status(world: &World, upload: UploadId) -> Result<u64, Error> {
+    let status = world
+        .registry
+        .upload_status(&caller(), &repository(), upload)
+        .await;
+    Ok(status?.offset)
+}
+
+#[tokio::test]
+async fn every_client_pushes_every_size() {
+    for client in Client::ALL {
+        for size in SIZES {
+            let world = World::new();
+            let bytes = content(1, size);
+            client.push(&world.registry, &bytes).await.unwrap();
+            let pulled = world
+                .pull(&repository(), client.digest(&bytes))
+                .await
+                .unwrap();
+            assert_eq!(pulled, bytes, "{client:?} {size}");
+            world.sweep().await;
+            assert_eq!(
+                world.blobs.keys().len(),
+                1,
+                "{client:?} {size} leaves one object"
+            );
+            assert_eq!(world.blobs.uploads_open(), 0, "{client:?} {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_small_blob_costs_two_entries_and_one_put() {
+    let world = World::new();
+    Client::SinglePost
+        .push(&world.registry, &content(2, 60))
+        .await
+        .unwrap();
+    assert_eq!(world.metadata.commands().len(), 2);
+    assert_eq!(world.store.calls(Call::Store), 1);
+    assert_eq!(world.store.calls(Call::Read), 0);
+}
+
+#[tokio::test]
+async fn a_small_layer_of_docker_costs_four_entries_and_one_put() {
+    let world = World::new();
+    Client::Docker
+        .push(&world.registry, &content(2, 60))
+        .await
+        .unwrap();
+    assert_eq!(world.metadata.commands().len(), 4);
+    assert_eq!(world.store.calls(Call::Store), 1);
+    assert_eq!(world.store.calls(Call::Read), 0);
+}
+
+#[tokio::test]
+async fn a_large_blob_commits_checkpoints_and_reads_nothing_back() {
+    let world = World::new();
+    Client::Containerd
+        .push(&world.registry, &content(3, 1000))
+        .await
+        .unwrap();
+    let commands = world.metadata.commands();
+    let checkpoints = commands
+        .iter()
+        .filter(|command| matches!(command, Command::Checkpoint(_)))
+        .count();
+    assert!(checkpoints >= 4, "{checkpoints} checkpoints for 15 parts");
+    assert_eq!(
+        world.store.calls(Call::Store),
+        16,
+        "each byte is stored once"
+    );
+    assert_eq!(world.store.calls(Call::Read), 0);
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_at_any_offset_on_any_node() {
+    let bytes = content(4, 700);
+    for cut in [1, 63, 64, 65, 127, 128, 200, 640, 699] {
+        let world = World::new();
+        let upload = open(&world).await;
+        let first = bytes.slice(..cut);
+        let offset = patch(&world, upload, WriteFrom::Exactly(0), sized(&first, 31))
+            .await
+            .unwrap();
+        assert_eq!(offset, cut as u64);
+        assert_eq!(status(&world, upload).await.unwrap(), cut as u64);
+        let rest = sized(&bytes.slice(cut..), 200);
+        let at = WriteFrom::Location(cut as u64);
+        put(&world, upload, at, rest, sha256(&bytes)).await.unwrap();
+        world.assert_blob(&repository(), &bytes).await;
+        world.sweep().await;
+        assert_eq!(world.blobs.keys().len(), 1, "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_from_byte_0_to_the_first_location_starts_anew() {
+    let world = World::new();
+    let (wrong, right) = (content(5, 500), content(6, 450));
+    let upload = open(&world).await;
+    patch(&world, upload, WriteFrom::Location(0), streamed(&wrong, 90))
+        .await
+        .unwrap();
+    patch(&world, upload, WriteFrom::Location(0), streamed(&right, 90))
+        .await
+        .unwrap();
+    put(
+        &world,
+        upload,
+        WriteFrom::Location(450),
+        Body::empty(),
+        sha256(&right),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &right).await;
+    world.sweep().await;
+    assert_eq!(world.blobs.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn a_chunk_that_starts_elsewhere_is_told_the_true_offset() {
+    let world = World::new();
+    let bytes = content(7, 300);
+    let upload = open(&world).await;
+    patch(
+        &world,
+        upload,
+        WriteFrom::Exactly(0),
+        sized(&bytes.slice(..100), 50),
+    )
+    .await
+    .unwrap();
+    for at in [0, 99, 101, 300] {
+        let refused = patch(&world, upload, WriteFrom::Exactly(at), sized(&bytes, 50)).await;
+        assert!(
+            matches!(refused, Err(Error::OffsetMismatch { acknowledged: 100 })),
+            "{at}"
+        );
+        let refused = put(
+            &world,
+            upload,
+            WriteFrom::Exactly(at),
+            Body::empty(),
+            sha256(&bytes),
+        )
+        .await;
+        assert!(
+            matches!(refused, Err(Error::OffsetMismatch { acknowledged: 100 })),
+            "{at}"
+        );
+    }
+    let rest = sized(&bytes.slice(100..), 50);
+    put(
+        &world,
+        upload,
+        WriteFrom::Exactly(100),
+        rest,
+        sha256(&bytes),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &bytes).await;
+}
+
+#[tokio::test]
+async fn a_closing_request_sent_again_gets_the_same_answer() {
+    for size in SIZES {
+        let world = World::new();
+        let bytes = content(8, size);
+        let upload = open(&world).await;
+        for _ in 0..3 {
+            let body = sized(&bytes, 64);
+            let closed = put(&world, upload, WriteFrom::Location(0), body, sha256(&bytes)).await;
+            assert_eq!(closed.unwrap(), sha256(&bytes));
+            let at = WriteFrom::Location(size as u64);
+            let closed = put(&world, upload, at, Body::empty(), sha256(&bytes)).await;
+            assert_eq!(closed.unwrap(), sha256(&bytes));
+        }
+        let other = put(
+            &world,
+            upload,
+            WriteFrom::Acknowledged,
+            Body::empty(),
+            sha256(b"x"),
+        )
+        .await;
+        assert!(matches!(other, Err(Error::UploadUnknown)));
+        let more = patch(&world, upload, WriteFrom::Acknowledged, sized(&bytes, 9)).await;
+        assert!(matches!(more, Err(Error::UploadUnknown)));
+        assert!(matches!(
+            status(&world, upload).await,
+            Err(Error::UploadUnknown)
+        ));
+    }
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_refused_and_leave_the_upload_where_it_was() {
+    for size in [0, 10, 64, 200] {
+        for algorithm in Algorithm::ALL {
+            let world = World::new();
+            let bytes = content(9, size);
+            let wrong = Digest::of(algorithm, b"something else");
+            let upload = open(&world).await;
+            let at = WriteFrom::Location(0);
+            patch(&world, upload, at, sized(&bytes.slice(..size / 2), 9))
+                .await
+                .unwrap();
+            let half = (size / 2) as u64;
+            let rest = sized(&bytes.slice(size / 2..), 64);
+            let refused = put(&world, upload, WriteFrom::Location(half), rest, wrong).await;
+            assert!(
+                matches!(refused, Err(Error::DigestMismatch { .. })),
+                "{refused:?}"
+            );
+            if size == 200 && algorithm == Algorithm::Sha512 {
+                // Its parts were sealed before they could be read back.
+                assert!(matches!(
+                    status(&world, upload).await,
+                    Err(Error::UploadUnknown)
+                ));
+                continue;
+            }
+            assert_eq!(status(&world, upload).await.unwrap(), half);
+            let rest = sized(&bytes.slice(size / 2..), 64);
+            let right = Digest::of(algorithm, &bytes);
+            put(&world, upload, WriteFrom::Location(half), rest, right)
+                .await
+                .unwrap();
+            assert_eq!(world.pull(&repository(), right).await.unwrap(), bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_single_post_of_wrong_bytes_leaves_nothing() {
+    for size in [0, 10, 64, 200] {
+        let world = World::new();
+        let body = sized(&content(10, size), 30);
+        let refused = world
+            .registry
+            .push_blob(&caller(), &repository(), sha256(b"other"), body)
+            .await;
+        assert!(matches!(refused, Err(Error::DigestMismatch { .. })));
+        world.sweep().await;
+        assert_eq!(world.blobs.keys().len(), 0, "{size}");
+        assert_eq!(world.blobs.uploads_open(), 0, "{size}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_lies_is_refused_either_way() {
+    for (declared, sent) in [(10, 9), (10, 11), (300, 200), (200, 300), (1, 0)] {
+        let world = World::new();
+        let bytes = content(11, sent);
+        let upload = open(&world).await;
+        let body = Body {
+            length: Some(declared),
+            ..streamed(&bytes, 32)
+        };
+        let refused = patch(&world, upload, WriteFrom::Exactly(0), body).await;
+        assert!(
+            matches!(refused, Err(Error::SizeMismatch { .. })),
+            "{declared} {sent}"
+        );
+        let body = Body {
+            length: Some(declared),
+            ..streamed(&bytes, 32)
+        };
+        let refused = world
+            .registry
+            .push_blob(&caller(), &repository(), sha256(&bytes), body)
+            .await;
+        assert!(
+            matches!(refused, Err(Error::SizeMismatch { .. })),
+            "{declared} {sent}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_too_large_is_refused_before_its_bytes_are_taken() {
+    let world = World::with(|settings| settings.blob_size_max = 256);
+    let upload = open(&world).await;
+    let never = |length| Body {
+        stream: futures::stream::pending().boxed(),
+        length: Some(length),
+    };
+    let refused = patch(&world, upload, WriteFrom::Exactly(0), never(257)).await;
+    assert!(matches!(refused, Err(Error::BlobTooLarge { max: 256 })));
+    let refused = patch(&world, upload, WriteFrom::Exactly(0), never(u64::MAX)).await;
+    assert!(matches!(refused, Err(Error::BlobTooLarge { max: 256 })));
+    let refused = patch(&world, upload, WriteFrom::Exactly(u64::MAX), never(2)).await;
+    assert!(matches!(refused, Err(Error::BlobTooLarge { max: 256 })));
+    let endless = streamed(&content(12, 257), 64);
+    let refused = patch(&world, upload, WriteFrom::Exactly(0), endless).await;
+    assert!(matches!(refused, Err(Error::BlobTooLarge { max: 256 })));
+    let most = content(13, 256);
+    let at = WriteFrom::Location(0);
+    put(&world, upload, at, streamed(&most, 64), sha256(&most))
+        .await
+        .unwrap();
+    world.assert_blob(&repository(), &most).await;
+}
+
+#[tokio::test]
+async fn a_body_that_stops_for_ever_is_cut_and_its_parts_are_kept() {
+    let world = World::with(|settings| settings.body_idle_timeout = Duration::from_millis(50));
+    let bytes = content(14, 300);
+    let upload = open(&world).await;
+    let stalled = Body {
+        stream: streamed(&bytes.slice(..200), 50)
+            .stream
+            .chain(futures::stream::pending())
+            .boxed(),
+        length: Some(300),
+    };
+    let cut = patch(&world, upload, WriteFrom::Exactly(0), stalled).await;
+    assert!(matches!(cut, Err(Error::BodyStalled)));
+    assert_eq!(status(&world, upload).await.unwrap(), 192);
+    let rest = sized(&bytes.slice(192..), 50);
+    put(
+        &world,
+        upload,
+        WriteFrom::Exactly(192),
+        rest,
+        sha256(&bytes),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &bytes).await;
+}
+
+#[tokio::test]
+async fn what_a_broken_request_made_durable_is_kept_and_not_acknowledged() {
+    let world = World::new();
+    let bytes = content(15, 500);
+    let upload = open(&world).await;
+    let cut = broken(&bytes.slice(..330), 41);
+    let failed = patch(&world, upload, WriteFrom::Location(0), cut).await;
+    assert!(matches!(failed, Err(Error::BodyDisconnected { .. })));
+    // Docker would start anew from the offset that it was told; others ask.
+    assert_eq!(status(&world, upload).await.unwrap(), 320);
+    let rest = streamed(&bytes.slice(320..), 41);
+    put(
+        &world,
+        upload,
+        WriteFrom::Exactly(320),
+        rest,
+        sha256(&bytes),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &bytes).await;
+    world.sweep().await;
+    assert_eq!(world.blobs.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_has_gone_is_done_to_its_end() {
+    let world = World::new();
+    let bytes = content(16, 300);
+    let upload = open(&world).await;
+    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyFailure>>(1);
+    let body = Body {
+        stream: receiver.boxed(),
+        length: None,
+    };
+    let registry = world.registry.clone();
+    let request = tokio::spawn(async move {
+        registry
+            .write_upload(
+                &caller(),
+                &repository(),
+                upload,
+                WriteFrom::Exactly(0),
+                body,
+            )
+            .await
+    });
+    for chunk in bytes.chunks(100) {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::copy_from_slice(chunk)))
+            .await
+            .unwrap();
+    }
+    request.abort();
+    drop(sender);
+    world.registry.drained().await;
+    assert_eq!(status(&world, upload).await.unwrap(), 300);
+    put(
+        &world,
+        upload,
+        WriteFrom::Exactly(300),
+        Body::empty(),
+        sha256(&bytes),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &bytes).await;
+}
+
+#[tokio::test]
+async fn of_two_writers_the_later_one_wins_and_the_other_is_told() {
+    let world = World::new();
+    let (old, new) = (content(17, 300), content(18, 300));
+    let upload = open(&world).await;
+    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyFailure>>(0);
+    let body = Body {
+        stream: receiver.boxed(),
+        length: None,
+    };
+    let registry = world.registry.clone();
+    let first = tokio::spawn(async move {
+        registry
+            .write_upload(
+                &caller(),
+                &repository(),
+                upload,
+                WriteFrom::Location(0),
+                body,
+            )
+            .await
+    });
+    let send = |chunk: Bytes| Ok::<_, BodyFailure>(chunk);
+    futures::SinkExt::send(&mut sender, send(old.slice(..150)))
+        .await
+        .unwrap();
+    let second = patch(&world, upload, WriteFrom::Location(0), sized(&new, 70)).await;
+    assert_eq!(second.unwrap(), 300);
+    // The first one may notice at a checkpoint, before it takes the rest.
+    let _ = futures::SinkExt::send(&mut sender, send(old.slice(150..))).await;
+    drop(sender);
+    let fenced = first.await.unwrap();
+    assert!(
+        matches!(
+            fenced,
+            Err(Error::UploadBusyElsewhere { acknowledged: 300 })
+        ),
+        "{fenced:?}"
+    );
+    put(
+        &world,
+        upload,
+        WriteFrom::Exactly(300),
+        Body::empty(),
+        sha256(&new),
+    )
+    .await
+    .unwrap();
+    world.assert_blob(&repository(), &new).await;
+}
+
+#[tokio::test]
+async fn a_writer_that_restarts_while_an_upload_is_closed_cannot_smuggle_bytes_in() {
+    let world = World::new();
+    let (good, evil) = (content(19, 50), content(20, 50));
+    let upload = open(&world).await;
+    patch(&world, upload, WriteFrom::Location(0), sized(&good, 50))
+        .await
+        .unwrap();
+    // The closing request has looked and verified; its entry comes late, and the other's in between.
+    let late = ports::metadata_store::faulty::FaultPlan::none().on(
+        ports::metadata_store::faulty::Call::Propose,
+        1,
+        ports::metadata_store::faulty::Fault::Delay(Duration::from_millis(200)),
+    );
+    world.log.set_plan(late);
+    let registry = world.registry.clone();
+    let digest = sha256(&good);
+    let closing = tokio::spawn(async move {
+        registry
+            .close_upload(
+                &caller(),
+                &repository(),
+                upload,
+                WriteFrom::Location(50),
+                Body::empty(),
+                digest,
+            )
+            .await
+    });
+    while world
+        .log
+        .calls(ports::metadata_store::faulty::Call::Propose)
+        == 0
+    {
+        tokio::task::yield_now().await;
+    }
+    patch(&world, upload, WriteFrom::Location(0), sized(&evil, 50))
+        .await
+        .unwrap();
+    let closed = closing.await.unwrap();
+    assert!(
+        matches!(closed, Err(Error::UploadBusyElsewhere { .. })),
+        "{closed:?}"
+    );
+    assert!(world.pull(&repository(), digest).await.is_err());
+}
+
+#[tokio::test]
+async fn the_same_blob_twice_keeps_one_object() {
+    let world = World::new();
+    for client in Client::ALL {
+        client
+            .push(&world.registry, &content(21, 200))
+            .await
+            .unwrap();
+        client
+            .push(&world.registry, &content(21, 200))
+            .await
+            .unwrap();
+    }
+    world.sweep().await;
+    assert_eq!(world.blobs.keys().len(), 2, "one for each algorithm");
+    world.assert_blob(&repository(), &content(21, 200)).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_upload_leaves_nothing() {
+    for size in [0, 10, 300] {
+        let world = World::new();
+        let upload = open(&world).await;
+        patch(
+            &world,
+            upload,
+            WriteFrom::Exactly(0),
+            sized(&content(22, size), 50),
+        )
+        .await
+        .unwrap();
+        world
+            .registry
+            .cancel_upload(&caller(), &repository(), upload)
+            .await
+            .unwrap();
+        let again = world
+            .registry
+            .cancel_upload(&caller(), &repository(), upload)
+            .await;
+        assert!(matches!(again, Err(Error::UploadUnknown)));
+        assert!(matches!(
+            status(&world, upload).await,
+            Err(Error::UploadUnknown)
+        ));
+        world.sweep().await;
+        assert_eq!(world.blobs.keys().len(), 0);
+        assert_eq!(world.blobs.uploads_open(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_of_its_repository_only() {
+    let world = World::new();
+    let upload = open(&world).await;
+    let other = oci::RepositoryName::parse("library/other").unwrap();
+    let status = world
+        .registry
+        .upload_status(&caller(), &other, upload)
+        .await;
+    assert!(matches!(status, Err(Error::UploadUnknown)));
+    let body = sized(&content(23, 5), 5);
+    let written = world
+        .registry
+        .write_upload(&caller(), &other, upload, WriteFrom::Acknowledged, body)
+        .await;
+    assert!(matches!(written, Err(Error::UploadUnknown)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_body_in_any_chunks_and_requests_is_exactly_its_bytes(
+        seed in any::<u8>(),
+        len in 0_usize..900,
+        cuts in proptest::collection::vec(0_usize..900, 0..4),
+        chunk in 1_usize..200,
+        by_range in any::<bool>(),
+        breaks in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new();
+            let bytes = content(seed, len);
+            let upload = open(&world).await;
+            let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| *cut <= len).collect();
+            cuts.sort_unstable();
+            let mut at = 0;
+            for cut in cuts {
+                let from = |at| if by_range { WriteFrom::Exactly(at) } else { WriteFrom::Location(at) };
+                if breaks && cut > at {
+                    let lost = broken(&bytes.slice(at..cut), chunk);
+                    patch(&world, upload, from(at as u64), lost).await.unwrap_err();
+                    at = status(&world, upload).await.unwrap() as usize;
+                }
+                let body = streamed(&bytes.slice(at..cut), chunk);
+                at = patch(&world, upload, from(at as u64), body).await.unwrap() as usize;
+                assert_eq!(at, cut);
+            }
+            let rest = sized(&bytes.slice(at..), chunk);
+            put(&world, upload, WriteFrom::Exactly(at as u64), rest, sha256(&bytes)).await.unwrap();
+            world.assert_blob(&repository(), &bytes).await;
+            world.sweep().await;
+            assert_eq!(world.blobs.keys().len(), 1);
+        });
+    }
+}
