@@ -1,0 +1,169 @@
+//! A server over fakes, and the things that tests push to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::{Info, ServeParts, Settings, serve};
+use oci::{Algorithm, Digest};
+use ports::blob_store::faulty::FaultyBlobStore;
+use ports::blob_store::memory::MemoryBlobStore;
+use ports::metadata_store::faulty::FaultyMetadataStore;
+use ports::metadata_store::memory::MemoryMetadataStore;
+use ports::{RandomIds, SystemClock};
+use registry::{Parts, Registry};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Answer, Call, Connection, call};
+
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A server that ends with the test.
+pub struct Fixture {
+    pub address: SocketAddr,
+    pub metadata: Arc<FaultyMetadataStore>,
+    pub blobs: Arc<FaultyBlobStore>,
+    pub shutdown: CancellationToken,
+    pub serving: JoinHandle<()>,
+}
+
+impl Fixture {
+    pub async fn start() -> Fixture {
+        Fixture::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Fixture {
+        let log = Arc::new(MemoryMetadataStore::new());
+        let plan = ports::metadata_store::faulty::FaultPlan::none();
+        let metadata = Arc::new(FaultyMetadataStore::new(log, plan));
+        let plan = ports::blob_store::faulty::FaultPlan::none();
+        let blobs = Arc::new(FaultyBlobStore::new(Arc::new(MemoryBlobStore::new()), plan));
+        let registry = Registry::new(Parts {
+            metadata: metadata.clone(),
+            blobs: blobs.clone(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            settings: registry::Settings {
+                part_size: 64 * 1024,
+                ..registry::Settings::default()
+            },
+        });
+        let mut settings = Settings {
+            drain_delay: std::time::Duration::ZERO,
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(ServeParts {
+            listeners: vec![listener],
+            registry,
+            settings,
+            info: Info {
+                version: "1.2.3".into(),
+                revision: Some("abcdef".into()),
+                addresses: vec![address.to_string()],
+            },
+            metrics: None,
+            shutdown: shutdown.clone(),
+            without_delay: CancellationToken::new(),
+        }));
+        Fixture {
+            address,
+            metadata,
+            blobs,
+            shutdown,
+            serving,
+        }
+    }
+
+    /// Sends a request on a connection of its own.
+    pub async fn send(&self, call: Call) -> Answer {
+        Connection::open(self.address).await.send(&call).await
+    }
+
+    /// Pushes a blob in one request.
+    pub async fn push_blob(&self, repository: &str, content: &[u8]) -> Digest {
+        let digest = Digest::of(Algorithm::Sha256, content);
+        let target = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        self.send(call("POST", target).body(content))
+            .await
+            .expect(201);
+        digest
+    }
+
+    /// Pushes a manifest and gives the answer.
+    pub async fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &Value,
+    ) -> Answer {
+        self.send(manifest_put(repository, reference, manifest))
+            .await
+    }
+
+    /// Pushes an image that consists of `name`, with its blobs, under a tag.
+    pub async fn push_image(&self, repository: &str, tag: &str, name: &str) -> Digest {
+        let manifest = self.image(repository, name).await;
+        let answer = self
+            .push_manifest(repository, tag, &manifest)
+            .await
+            .expect(201);
+        let digest = answer
+            .header("docker-content-digest")
+            .expect("a push tells its digest");
+        Digest::parse(digest).expect("it is one")
+    }
+
+    /// Pushes the blobs of an image that consists of `name`, and gives its manifest.
+    pub async fn image(&self, repository: &str, name: &str) -> Value {
+        let config = self.push_blob(repository, b"{}").await;
+        let layer = self.push_blob(repository, name.as_bytes()).await;
+        json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
+            "layers": [{
+                "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer, "size": name.len(),
+            }],
+        })
+    }
+
+    /// Opens an upload and gives its `Location`.
+    pub async fn open_upload(&self, repository: &str) -> String {
+        let answer = self
+            .send(call("POST", format!("/v2/{repository}/blobs/uploads/")).body(""))
+            .await
+            .expect(202);
+        answer
+            .header("location")
+            .expect("an upload has a location")
+            .to_owned()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A manifest push as it is sent.
+pub fn manifest_put(repository: &str, reference: &str, manifest: &Value) -> Call {
+    let media_type = manifest["mediaType"]
+        .as_str()
+        .unwrap_or(OCI_MANIFEST)
+        .to_owned();
+    call("PUT", format!("/v2/{repository}/manifests/{reference}"))
+        .header("Content-Type", media_type)
+        .body(manifest.to_string())
+}
+
+pub fn sha256(content: &[u8]) -> Digest {
+    Digest::of(Algorithm::Sha256, content)
+}
