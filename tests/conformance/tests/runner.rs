@@ -114,16 +114,14 @@ fn read(junit: &str) -> anyhow::Result<(Totals, Vec<String>)> {
         .descendants()
         .filter(|node| node.has_tag_name("testcase"))
     {
-        for bad in case
-            .children()
-            .filter(|node| ["failure", "error", "skipped"].contains(&node.tag_name().name()))
-        {
-            let why = bad.text().or(bad.attribute("message")).unwrap_or_default();
-            let (kind, name) = (
-                bad.tag_name().name(),
+        let status = case.attribute("status").unwrap_or_default();
+        if ["failure", "error", "skipped"].contains(&status) {
+            let why: String = case.descendants().filter_map(|node| node.text()).collect();
+            failed.push(format!(
+                "{status}: {}: {}",
                 case.attribute("name").unwrap_or_default(),
-            );
-            failed.push(format!("{kind}: {name}: {}", why.trim()));
+                why.trim()
+            ));
         }
     }
     Ok((totals, failed))
@@ -132,8 +130,10 @@ fn read(junit: &str) -> anyhow::Result<(Totals, Vec<String>)> {
 #[test]
 fn totals_and_failures_are_read_from_the_file() {
     let junit = r#"<testsuites><testsuite tests="3" failures="1" errors="0" skipped="1">
-        <testcase name="a"/><testcase name="b"><failure message="m"> not 201 </failure></testcase>
-        <testcase name="c"><skipped message="unsupported"/></testcase></testsuite></testsuites>"#;
+        <testcase name="a" status="passed"/>
+        <testcase name="b" status="failure"><system-out>not 201 </system-out></testcase>
+        <testcase name="c" status="skipped"><system-out>unsupported</system-out></testcase>
+        </testsuite></testsuites>"#;
     let (totals, failed) = read(junit).unwrap();
     assert_eq!(
         totals,

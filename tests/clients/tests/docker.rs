@@ -1,0 +1,132 @@
+//! The docker engine, started with folders of its own: pushes, mounts, pulls by tag and by digest, and reads an index.
+
+use std::time::Duration;
+
+use clients::{Bench, Image, Program, text};
+use harness::Process;
+
+/// dockerd without networks (nothing runs in it), and the command line that talks to it.
+fn engine(bench: &Bench) -> (Process, Program) {
+    let socket = format!("unix://{}", text(&bench.path("docker.sock")));
+    let folder = |name: &str| text(&bench.path(name));
+    let daemon = Program::debian("dockerd").unwrap();
+    let daemon = daemon.always([
+        "--host",
+        &socket,
+        "--data-root",
+        &folder("data"),
+        "--exec-root",
+        &folder("exec"),
+    ]);
+    let daemon = daemon.always([
+        "--pidfile",
+        &folder("pid"),
+        "--config-file",
+        &folder("daemon.json"),
+    ]);
+    std::fs::write(folder("daemon.json"), "{}").unwrap();
+    let without = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
+    let mut process = Process::start("dockerd", &mut daemon.command(&without)).unwrap();
+    let docker = Program::debian("docker")
+        .unwrap()
+        .always(["--host", &socket]);
+    let docker = docker.env("DOCKER_CONFIG", bench.path("docker-config"));
+    let up = || docker.run(&["info"]).is_ok();
+    process
+        .wait_until("an answer on its socket", Duration::from_secs(90), up)
+        .unwrap();
+    (process, docker)
+}
+
+/// The digest in `v1: digest: sha256:… size: 943`.
+fn pushed_digest(said: &str) -> &str {
+    said.split("digest: ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .expect("docker push tells the digest")
+}
+
+#[tokio::test]
+async fn docker_pushes_mounts_and_pulls() {
+    let bench = Bench::start().unwrap();
+    let image = Image::debian().unwrap();
+    let (_engine, docker) = engine(&bench);
+    let skopeo = Program::debian("skopeo").unwrap();
+    let archive = text(&bench.path("archive.tar"));
+    let [first, second] = ["docker/debian:v1", "docker/mounted:v1"].map(|name| bench.image(name));
+    skopeo
+        .run(&[
+            "copy",
+            &image.reference(),
+            &format!("docker-archive:{archive}:{first}"),
+        ])
+        .unwrap();
+    docker.run(&["load", "-q", "-i", &archive]).unwrap();
+    std::fs::remove_file(&archive).unwrap();
+    let id = docker
+        .run(&["image", "inspect", "-f", "{{.Id}}", &first])
+        .unwrap();
+
+    let said = docker.run(&["push", &first]).unwrap();
+    let digest = pushed_digest(&said).to_owned();
+    assert_eq!(bench.digest("docker/debian", "v1").await.unwrap(), digest);
+
+    docker.run(&["tag", &first, &second]).unwrap();
+    let said = docker.run(&["push", &second]).unwrap();
+    assert!(said.contains("Mounted from docker/debian"), "{said}");
+    assert_eq!(pushed_digest(&said), digest);
+
+    let by_digest = bench.image(&format!("docker/mounted@{digest}"));
+    docker.run(&["rmi", "--force", &first, &second]).unwrap();
+    for reference in [&first, &by_digest] {
+        docker.run(&["pull", "-q", reference]).unwrap();
+        assert_eq!(
+            docker
+                .run(&["image", "inspect", "-f", "{{.Id}}", reference])
+                .unwrap(),
+            id
+        );
+        docker.run(&["rmi", "--force", reference]).unwrap();
+    }
+
+    bench.delete("docker/mounted", &digest).await.unwrap();
+    docker.fails(&["pull", "-q", &second]).unwrap();
+    docker.run(&["pull", "-q", &first]).unwrap();
+}
+
+#[tokio::test]
+async fn docker_pulls_its_platform_of_an_index() {
+    let bench = Bench::start().unwrap();
+    let image = Image::debian().unwrap();
+    let (_engine, docker) = engine(&bench);
+    let skopeo = Program::debian("skopeo").unwrap();
+    let name = bench.image("docker/index:v1");
+    skopeo
+        .run(&[
+            "copy",
+            "--all",
+            "--dest-tls-verify=false",
+            &image.reference(),
+            &format!("docker://{name}"),
+        ])
+        .unwrap();
+
+    for (platform, architecture) in [("linux/amd64", "amd64"), ("linux/arm64", "arm64")] {
+        docker
+            .run(&["pull", "-q", "--platform", platform, &name])
+            .unwrap();
+        let shown = docker
+            .run(&[
+                "image",
+                "inspect",
+                "-f",
+                "{{.Architecture}} {{.RepoDigests}}",
+                &name,
+            ])
+            .unwrap();
+        assert!(
+            shown.starts_with(architecture) && shown.contains(&image.digest),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! podman: pushes and pulls an image and a list of two platforms, with storage of its own.
+
+use clients::{Bench, Image, Program, text};
+
+/// podman with folders of its own. Its storage is a plain copy, which works in every container too.
+fn podman(bench: &Bench) -> Program {
+    let [root, run] = ["podman-root", "podman-run"].map(|name| text(&bench.path(name)));
+    let program = Program::debian("podman").unwrap();
+    program.always([
+        "--root",
+        &root,
+        "--runroot",
+        &run,
+        "--storage-driver=overlay",
+        "--events-backend=file",
+    ])
+}
+
+#[tokio::test]
+async fn podman_pushes_what_it_pulls() {
+    let bench = Bench::start().unwrap();
+    let image = Image::debian().unwrap();
+    let podman = podman(&bench);
+    let digest_file = text(&bench.path("digest"));
+    let id = podman.run(&["pull", "-q", &image.reference()]).unwrap();
+    let id = id.trim();
+
+    for name in ["podman/debian", "podman/again"] {
+        let to = format!("docker://{}", bench.image(&format!("{name}:v1")));
+        podman
+            .run(&[
+                "push",
+                "-q",
+                "--tls-verify=false",
+                "--digestfile",
+                &digest_file,
+                id,
+                &to,
+            ])
+            .unwrap();
+        let pushed = std::fs::read_to_string(&digest_file).unwrap();
+        assert_eq!(bench.digest(name, "v1").await.unwrap(), pushed.trim());
+    }
+    let digest = bench.digest("podman/debian", "v1").await.unwrap();
+
+    podman.run(&["rmi", "--all", "--force"]).unwrap();
+    let by_digest = bench.image(&format!("podman/debian@{digest}"));
+    let pulled = podman
+        .run(&["pull", "-q", "--tls-verify=false", &by_digest])
+        .unwrap();
+    assert_eq!(pulled.trim(), id, "the image came back with another id");
+
+    bench.delete("podman/again", &digest).await.unwrap();
+    podman
+        .fails(&[
+            "pull",
+            "-q",
+            "--tls-verify=false",
+            &bench.image("podman/again:v1"),
+        ])
+        .unwrap();
+    bench.digest("podman/debian", "v1").await.unwrap();
+}
+
+#[tokio::test]
+async fn podman_pushes_a_list_of_platforms() {
+    let bench = Bench::start().unwrap();
+    let image = Image::debian().unwrap();
+    let podman = podman(&bench);
+    let skopeo = Program::debian("skopeo").unwrap();
+    let source = format!("docker://{}", bench.image("podman/source:v1"));
+    skopeo
+        .run(&[
+            "copy",
+            "--all",
+            "--dest-tls-verify=false",
+            &image.reference(),
+            &source,
+        ])
+        .unwrap();
+
+    podman
+        .run(&[
+            "manifest",
+            "create",
+            "--tls-verify=false",
+            "--all",
+            "list",
+            &source,
+        ])
+        .unwrap();
+    let to = format!("docker://{}", bench.image("podman/list:v1"));
+    podman
+        .run(&[
+            "manifest",
+            "push",
+            "--all",
+            "--tls-verify=false",
+            "list",
+            &to,
+        ])
+        .unwrap();
+
+    let raw = skopeo
+        .run(&["inspect", "--raw", "--tls-verify=false", &to])
+        .unwrap();
+    for child in &image.manifests()[1..] {
+        assert!(raw.contains(child.as_str()), "{child} is not in {raw}");
+    }
+}
