@@ -62,6 +62,21 @@ impl Bench {
         format!("{}/{name}", self.address)
     }
 
+    /// Puts the image into the registry by skopeo, for clients that cannot read every layout.
+    pub fn seed(&self, name: &str, image: &Image) -> anyhow::Result<String> {
+        let name = self.image(name);
+        let skopeo = Program::debian("skopeo")?;
+        let to = format!("docker://{name}");
+        skopeo.run(&[
+            "copy",
+            "--all",
+            "--dest-tls-verify=false",
+            &image.reference(),
+            &to,
+        ])?;
+        Ok(name)
+    }
+
     /// The digest that the registry tells for a reference, from a `HEAD` that accepts everything.
     pub async fn digest(&self, repository: &str, reference: &str) -> anyhow::Result<String> {
         let head = self

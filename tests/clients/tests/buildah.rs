@@ -18,7 +18,10 @@ async fn buildah_pushes_what_it_builds() {
     ]);
     std::fs::write(&file, "built here\n").unwrap();
 
-    let container = buildah.run(&["from", &image.reference()]).unwrap();
+    let source = bench.seed("buildah/source:v1", &image).unwrap();
+    let container = buildah
+        .run(&["from", "--tls-verify=false", &source])
+        .unwrap();
     buildah
         .run(&["copy", container.trim(), &file, "/opt/built"])
         .unwrap();
@@ -63,7 +66,7 @@ async fn buildah_pushes_what_it_builds() {
     bench.delete("buildah/built", pushed.trim()).await.unwrap();
     buildah
         .fails(&[
-            "pull",
+            "pull", "--policy=always",
             "--tls-verify=false",
             &bench.image("buildah/built:v1"),
         ])

@@ -99,17 +99,7 @@ async fn docker_pulls_its_platform_of_an_index() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
     let (_engine, docker) = engine(&bench);
-    let skopeo = Program::debian("skopeo").unwrap();
-    let name = bench.image("docker/index:v1");
-    skopeo
-        .run(&[
-            "copy",
-            "--all",
-            "--dest-tls-verify=false",
-            &image.reference(),
-            &format!("docker://{name}"),
-        ])
-        .unwrap();
+    let name = bench.seed("docker/index:v1", &image).unwrap();
 
     for (platform, architecture) in [("linux/amd64", "amd64"), ("linux/arm64", "arm64")] {
         docker
@@ -128,5 +118,7 @@ async fn docker_pulls_its_platform_of_an_index() {
             shown.starts_with(architecture) && shown.contains(&image.digest),
             "{shown}"
         );
+        // The engine keeps one platform of a digest at a time.
+        docker.run(&["rmi", "--force", &name]).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use clients::{Bench, Image, Program, text};
 
-/// podman with folders of its own. Its storage is a plain copy, which works in every container too.
+/// podman with folders of its own.
 fn podman(bench: &Bench) -> Program {
     let [root, run] = ["podman-root", "podman-run"].map(|name| text(&bench.path(name)));
     let program = Program::debian("podman").unwrap();
@@ -22,7 +22,10 @@ async fn podman_pushes_what_it_pulls() {
     let image = Image::debian().unwrap();
     let podman = podman(&bench);
     let digest_file = text(&bench.path("digest"));
-    let id = podman.run(&["pull", "-q", &image.reference()]).unwrap();
+    let source = bench.seed("podman/source:v1", &image).unwrap();
+    let id = podman
+        .run(&["pull", "-q", "--tls-verify=false", &source])
+        .unwrap();
     let id = id.trim();
 
     for name in ["podman/debian", "podman/again"] {
@@ -67,26 +70,18 @@ async fn podman_pushes_a_list_of_platforms() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
     let podman = podman(&bench);
+    let source = bench.seed("podman/source:v1", &image).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
-    let source = format!("docker://{}", bench.image("podman/source:v1"));
-    skopeo
-        .run(&[
-            "copy",
-            "--all",
-            "--dest-tls-verify=false",
-            &image.reference(),
-            &source,
-        ])
-        .unwrap();
 
+    podman.run(&["manifest", "create", "list"]).unwrap();
     podman
         .run(&[
             "manifest",
-            "create",
-            "--tls-verify=false",
+            "add",
             "--all",
+            "--tls-verify=false",
             "list",
-            &source,
+            &format!("docker://{source}"),
         ])
         .unwrap();
     let to = format!("docker://{}", bench.image("podman/list:v1"));

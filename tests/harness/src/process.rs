@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 /// Only so many lines of output are kept, so that a chatty server does not fill the memory of its test.
 const LINES_MAX: usize = 2000;
 
+/// The last lines that a failed test shows.
+const LINES_SHOWN_MAX: usize = 60;
+
 /// The unit of times in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself (proc(5), time(7)).
 const TICKS_PER_SECOND: u32 = 100;
 
@@ -186,7 +189,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            eprintln!("--- {} said ---\n{}\n---", self.name, self.said());
+            let lines = self.output.lines();
+            let last = lines.len().saturating_sub(LINES_SHOWN_MAX);
+            eprintln!(
+                "--- {} said last ---\n{}\n---",
+                self.name,
+                lines[last..].join("\n")
+            );
         }
     }
 }
