@@ -3,17 +3,15 @@
 use std::path::Path;
 
 use blobs::StorageKind;
+use metadata::PART_NUMBER_MAX;
 
 use super::parts::storage_settings;
 use super::settings::{S3, Settings};
 use super::value::ByteSize;
 
-/// The largest number of parts that an object store takes.
-const PARTS_MAX: u64 = 10_000;
-
 /// What fits into as many parts as there may be.
 pub fn largest_blob(part_size: ByteSize) -> ByteSize {
-    ByteSize(part_size.0.saturating_mul(PARTS_MAX))
+    ByteSize(part_size.0.saturating_mul(u64::from(PART_NUMBER_MAX)))
 }
 
 /// Tells every contradiction between settings, a line each.
@@ -23,7 +21,7 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
     let largest = largest_blob(settings.uploads.part_size);
     if let Some(asked) = uploads.blob_size_max.filter(|asked| *asked > largest) {
         found.push(format!(
-            "uploads.blob_size_max = {asked} is more than 10,000 parts of uploads.part_size = {} hold ({largest}): lower the one or raise the other",
+            "uploads.blob_size_max = {asked} is more than {PART_NUMBER_MAX} parts of uploads.part_size = {} hold ({largest}): lower the one or raise the other",
             uploads.part_size
         ));
     }

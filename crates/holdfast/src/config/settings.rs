@@ -181,7 +181,7 @@ sections! {
     uploads: Uploads as "uploads" {
         /// The size of the parts in which blobs are stored; fixed for each upload when it starts.
         part_size: ByteSize = "8MiB" in "5MiB" ..= "64MiB";
-        /// The largest blob that is taken. Not set: 10,000 parts, which is the most that an object store puts together.
+        /// The largest blob that is taken. Not set: 9,900 parts, about as many as an object store puts together.
         blob_size_max: Option<ByteSize> = "" in "1MiB" ..= "625GiB";
         /// After how many parts a long request saves how far it has come.
         checkpoint_every_parts: u32 = "8" in "1" ..= "100";

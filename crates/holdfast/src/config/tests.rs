@@ -138,7 +138,7 @@ fn contradictions_between_settings_are_told() {
             &[]
         ),
         [
-            "uploads.blob_size_max = 100GiB is more than 10,000 parts of uploads.part_size = 8MiB hold (80000MiB): lower the one or raise the other"
+            "uploads.blob_size_max = 100GiB is more than 9900 parts of uploads.part_size = 8MiB hold (79200MiB): lower the one or raise the other"
         ]
     );
     assert_eq!(
