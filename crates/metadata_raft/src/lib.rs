@@ -1,1 +1,37 @@
-//! metadata_raft.
+//! The metadata log of one member: openraft over a log and tables of our own on disk, as a `ports::MetadataStore`.
+//!
+//! The only crate that names openraft and redb. What it promises: a command is acknowledged only when its entry is
+//! durable and committed; a read sees everything that was acknowledged before it began; a restart after any crash has
+//! both. It stops, with a message that says what to do, rather than go on over a damaged log.
+//!
+//! ```text
+//! <folder>/lock                     held while the member lives
+//! <folder>/member                   which node this is, how often it has started
+//! <folder>/log/*.segment, vote      the log and the vote (`log`)
+//! <folder>/tables.redb              the tables and how far they have come (`tables`)
+//! <folder>/snapshots/*.snapshot     the last snapshot (`snapshot`)
+//! ```
+//!
+//! Design: `docs/architecture.md`, "Metadata".
+
+mod failure;
+mod files;
+mod folder;
+mod log;
+mod machine;
+mod member;
+mod network;
+mod propose;
+mod read_index;
+mod snapshot;
+mod stamper;
+mod steps;
+mod tables;
+mod types;
+
+#[cfg(test)]
+mod storage_suite;
+
+pub use failure::OpenFailure;
+pub use member::{Member, MemberConfig};
+pub use steps::STEPS;

@@ -1,0 +1,17 @@
+//! The log on disk: segment files of our own, a vote file, one thread that writes.
+//!
+//! Why not a database: `docs/decisions/0003-own-log-segments.md`. Formats: [`segment`] and [`vote_file`].
+
+mod index;
+mod recovery;
+mod segment;
+mod space;
+mod store;
+mod vote_file;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+
+pub(crate) use space::{DiskSpace, free_bytes};
+pub(crate) use store::{LogSettings, LogStore};

@@ -1,0 +1,147 @@
+//! The state machine as openraft drives it: batches of entries into the tables, snapshots out of and into them.
+//!
+//! Must never send a reply before the state that contains it is published.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{FutureExt, Stream, StreamExt};
+use openraft::alias::SnapshotMetaOf;
+use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
+use openraft::{OptionalSend, RaftSnapshotBuilder, SnapshotMeta};
+
+use crate::snapshot::{SnapshotFailure, SnapshotFile, SnapshotFolder};
+use crate::tables::{ApplyError, TableStore};
+use crate::types::{LogId, StoredMembership, TypeConfig, applied_from_wire, applied_to_wire};
+
+/// Entries that one transaction applies at most.
+const BATCH_ENTRIES_MAX: usize = 1024;
+
+/// See the module. Clones share the tables.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) tables: Arc<TableStore>,
+    pub(crate) snapshots: SnapshotFolder,
+}
+
+type MachineSnapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+
+fn stop(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    tracing::error!(%error, "the metadata tables cannot go on: this member stops");
+    io::Error::other(error)
+}
+
+async fn blocking<T: Send + 'static, E: std::error::Error + Send + Sync + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+        .map_err(stop)
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Machine;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let applied = self.tables.applied();
+        Ok((applied.last, applied.membership))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        while let Some(first) = entries.next().await {
+            let (entry, responder) = first?;
+            let mut batch = vec![entry];
+            let mut responders = vec![responder];
+            while batch.len() < BATCH_ENTRIES_MAX
+                && let Some(Some(next)) = entries.next().now_or_never()
+            {
+                let (entry, responder) = next?;
+                batch.push(entry);
+                responders.push(responder);
+            }
+            let tables = Arc::clone(&self.tables);
+            let replies = blocking(move || tables.apply(&batch)).await?;
+            for (responder, reply) in responders.into_iter().zip(replies) {
+                if let Some(responder) = responder {
+                    responder.send(reply);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<TypeConfig>,
+        snapshot: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let expected = applied_to_wire(meta.last_log_id.as_ref(), &meta.last_membership);
+        let (tables, snapshots) = (Arc::clone(&self.tables), self.snapshots.clone());
+        blocking(move || {
+            // Read whole before anything is touched: a damaged snapshot must not replace good tables.
+            let state = snapshot.read(|_| Ok(()))?;
+            if state != expected {
+                return Err(ApplyError::Snapshot(SnapshotFailure::Store(
+                    "the snapshot holds another state than was announced".to_owned(),
+                )));
+            }
+            tables.install(&snapshot)?;
+            snapshots.adopt(&state, &snapshot)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<MachineSnapshot>, io::Error> {
+        let snapshots = self.snapshots.clone();
+        let newest = blocking(move || snapshots.newest()).await?;
+        let Some((state, snapshot)) = newest else {
+            return Ok(None);
+        };
+        let (last_log_id, last_membership) = applied_from_wire(state).map_err(stop)?;
+        Ok(Some(Snapshot {
+            meta: SnapshotMeta {
+                last_log_id,
+                last_membership,
+            },
+            snapshot,
+        }))
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Machine {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<MachineSnapshot, io::Error> {
+        let (tables, snapshots) = (Arc::clone(&self.tables), self.snapshots.clone());
+        let started = std::time::Instant::now();
+        let (applied, snapshot) = blocking(move || {
+            let (applied, view) = tables.snapshot_view();
+            // The log is purged up to the snapshot: the tables must be durable at least as far.
+            tables.make_durable()?;
+            let state = applied_to_wire(applied.last.as_ref(), &applied.membership);
+            Ok::<_, ApplyError>((applied, snapshots.write(state, &view)?))
+        })
+        .await?;
+        metrics::histogram!("holdfast_metadata_snapshot_seconds")
+            .record(started.elapsed().as_secs_f64());
+        tracing::info!(
+            index = applied.last.map(|id| id.index),
+            "took a snapshot of the metadata"
+        );
+        let meta = SnapshotMeta {
+            last_log_id: applied.last,
+            last_membership: applied.membership,
+        };
+        Ok(Snapshot { meta, snapshot })
+    }
+}

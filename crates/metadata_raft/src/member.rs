@@ -1,0 +1,532 @@
+//! A member: opens the folder, forms or resumes the group of one, and serves the port until it is shut down.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use metadata::{Answer, ClusterId, ClusterView, Command, LogIndex, LogTime, Query, Reply};
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
+use parking_lot::Mutex;
+use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::OpenFailure;
+use crate::folder;
+use crate::log::{DiskSpace, LogSettings, LogStore, free_bytes};
+use crate::machine::Machine;
+use crate::network::NoPeers;
+use crate::read_index::ReadIndex;
+use crate::snapshot::SnapshotFolder;
+use crate::stamper::ClockStamper;
+use crate::tables::{TableSettings, TableStore};
+use crate::types::TypeConfig;
+
+pub(crate) type RaftHandle = Raft<TypeConfig, Machine>;
+
+const HEARTBEAT_MS: u64 = 50;
+const ELECTION_TIMEOUT_MIN_MS: u64 = 150;
+const ELECTION_TIMEOUT_MAX_MS: u64 = 300;
+/// How often housekeeping looks at the disk, the snapshot and the tables.
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
+/// How long a start may take until the log can be read and written. A long log is replayed within it.
+const START_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// What a member is opened with.
+#[derive(Clone)]
+pub struct MemberConfig {
+    /// The member's folder; created if it is not there.
+    pub data_dir: PathBuf,
+    /// This node, for ever.
+    pub node_id: u64,
+    /// The machine's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where fresh ids come from.
+    pub ids: Arc<dyn IdSource>,
+    /// The size of a log segment in bytes; a fresh folder takes three times as much.
+    pub segment_bytes: u64,
+    /// Recent log entries that are kept in memory, in bytes.
+    pub log_cache_bytes: usize,
+    /// The cache of the tables, in bytes.
+    pub table_cache_bytes: usize,
+    /// A snapshot is taken after so many bytes of log.
+    pub snapshot_every_bytes: u64,
+    /// Entries that stay in the log below a snapshot.
+    pub log_entries_kept: u64,
+    /// Writes are refused when the disk has fewer free bytes.
+    pub free_bytes_min: u64,
+    /// Commands that may be under way at once; more wait until their deadline.
+    pub proposals_max: usize,
+}
+
+impl MemberConfig {
+    /// The defaults, with the machine's clock and randomness.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, node_id: u64) -> MemberConfig {
+        MemberConfig {
+            data_dir,
+            node_id,
+            clock: Arc::new(ports::SystemClock),
+            ids: Arc::new(ports::RandomIds),
+            segment_bytes: 8 * 1024 * 1024,
+            log_cache_bytes: 8 * 1024 * 1024,
+            table_cache_bytes: 48 * 1024 * 1024,
+            snapshot_every_bytes: 64 * 1024 * 1024,
+            log_entries_kept: 1_000,
+            free_bytes_min: 64 * 1024 * 1024,
+            proposals_max: 1_024,
+        }
+    }
+}
+
+/// One member of the metadata log. Dropping it without [`Member::shutdown`] is harmless, like a crash.
+pub struct Member {
+    pub(crate) raft: RaftHandle,
+    pub(crate) config: MemberConfig,
+    pub(crate) tables: Arc<TableStore>,
+    pub(crate) space: Arc<DiskSpace>,
+    pub(crate) proposals: Semaphore,
+    /// Names the commands of this start.
+    pub(crate) incarnation: u128,
+    pub(crate) sequence: AtomicU64,
+    pub(crate) stopping: AtomicBool,
+    stamper: Mutex<Option<ClockStamper>>,
+    started: Instant,
+    log: LogStore,
+    reads: ReadIndex,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+    _lock: File,
+}
+
+impl Member {
+    /// Opens the member of a folder and returns once it can be read and written: a fresh folder becomes a group of
+    /// one with a cluster id of its own, another one goes on where it was. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the folder is in use, of another node, not usable or damaged, or the log does not start in time.
+    pub async fn open(config: MemberConfig) -> Result<Arc<Member>, OpenFailure> {
+        let nonce = config.ids.fresh();
+        let opening = config.clone();
+        let space = Arc::new(DiskSpace::default());
+        let opening_space = Arc::clone(&space);
+        let opened =
+            tokio::task::spawn_blocking(move || Storage::open(&opening, nonce, opening_space));
+        let storage = opened.await.map_err(|e| OpenFailure::NotStarted {
+            reason: e.to_string(),
+        })??;
+        let Storage {
+            lock,
+            incarnation,
+            log,
+            tables,
+            snapshots,
+        } = storage;
+        let machine = Machine {
+            tables: Arc::clone(&tables),
+            snapshots,
+        };
+        let raft = Raft::new(
+            config.node_id,
+            Arc::new(raft_config(&config)?),
+            NoPeers,
+            log.clone(),
+            machine,
+        )
+        .await
+        .map_err(|e| OpenFailure::Damaged {
+            reason: format!("the metadata log cannot be resumed: {e}"),
+        })?;
+        let (reads, reads_task) = ReadIndex::start(raft.clone());
+        let (stop, stopped) = watch::channel(false);
+        let member = Arc::new(Member {
+            raft,
+            tables,
+            space,
+            proposals: Semaphore::new(config.proposals_max),
+            config,
+            incarnation,
+            sequence: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            stamper: Mutex::new(None),
+            started: Instant::now(),
+            log,
+            reads,
+            tasks: Mutex::new(vec![reads_task]),
+            stop,
+            _lock: lock,
+        });
+        member.lead().await?;
+        member.name_cluster().await?;
+        let housekeeping = tokio::spawn(keep_house(Arc::downgrade(&member), stopped));
+        member.tasks.lock().push(housekeeping);
+        Ok(member)
+    }
+
+    /// Forms the group of one if there is none, and waits until this member leads it.
+    async fn lead(&self) -> Result<(), OpenFailure> {
+        let failed = |reason: String| OpenFailure::NotStarted { reason };
+        let node = self.config.node_id;
+        if !self
+            .raft
+            .is_initialized()
+            .await
+            .map_err(|e| failed(e.to_string()))?
+        {
+            let members = std::collections::BTreeMap::from([(
+                node,
+                BasicNode {
+                    addr: String::new(),
+                },
+            )]);
+            self.raft
+                .initialize(members)
+                .await
+                .map_err(|e| failed(e.to_string()))?;
+        }
+        let mut metrics = self.raft.metrics();
+        let alone = metrics
+            .borrow_watched()
+            .membership_config
+            .membership()
+            .voter_ids()
+            .eq([node]);
+        if alone && metrics.borrow_watched().state != ServerState::Leader {
+            // Nobody else could answer: no reason to wait for a timeout.
+            self.raft
+                .trigger()
+                .elect(false)
+                .await
+                .map_err(|e| failed(e.to_string()))?;
+        }
+        let leads = async {
+            loop {
+                {
+                    let seen = metrics.borrow_watched();
+                    if seen.state == ServerState::Leader || seen.running_state.is_err() {
+                        return seen
+                            .running_state
+                            .clone()
+                            .map_err(|e| failed(e.to_string()));
+                    }
+                }
+                metrics
+                    .changed()
+                    .await
+                    .map_err(|_| failed("it stopped".to_owned()))?;
+            }
+        };
+        match tokio::time::timeout(START_TIME_MAX, leads).await {
+            Ok(result) => result,
+            Err(_) => Err(failed(
+                "no leader was elected in time; are the other members reachable?".to_owned(),
+            )),
+        }
+    }
+
+    /// Gives the cluster its id if it has none, and starts the stamps from the log's time.
+    async fn name_cluster(&self) -> Result<(), OpenFailure> {
+        let failed = |e: MetadataFailure| OpenFailure::NotStarted {
+            reason: e.to_string(),
+        };
+        let deadline = Deadline::now() + START_TIME_MAX;
+        let cluster = match self
+            .read(Query::Cluster, deadline)
+            .await
+            .map_err(failed)?
+            .answer
+        {
+            Answer::Cluster(view) => Some(view),
+            _ => None,
+        };
+        let log_time = cluster
+            .as_ref()
+            .map_or(LogTime(0), |view: &ClusterView| view.time);
+        let clock = self.config.clock.now();
+        if log_time.0 > 0 && clock.0.abs_diff(log_time.0) > 60_000 {
+            tracing::warn!(
+                log_time = log_time.0,
+                clock = clock.0,
+                "the machine's clock and the log's time differ by \
+                more than a minute: the group was stopped, or the clock is wrong"
+            );
+        }
+        *self.stamper.lock() = Some(ClockStamper::new(log_time, clock, self.started.elapsed()));
+        if cluster.is_some_and(|view| view.cluster.is_some()) {
+            return Ok(());
+        }
+        let cluster = ClusterId(self.config.ids.fresh());
+        let reply = self
+            .propose(Command::InitializeCluster { cluster }, deadline)
+            .await
+            .map_err(failed)?;
+        tracing::info!(?reply, "named the cluster");
+        Ok(())
+    }
+
+    /// The time that a command proposed now carries.
+    pub(crate) fn stamp(&self) -> LogTime {
+        let clock = self.config.clock.now();
+        let monotonic = self.started.elapsed();
+        let mut stamper = self.stamper.lock();
+        stamper
+            .get_or_insert_with(|| ClockStamper::new(LogTime(0), clock, monotonic))
+            .stamp(clock, monotonic)
+    }
+
+    /// Stops in good order: no more proposals, everything that was applied durable, the log marked as closed.
+    ///
+    /// Safe to call twice. Commands that are under way may end as of unknown outcome.
+    pub async fn shutdown(&self) {
+        if self.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.stop.send_replace(true);
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::error!(%error, "the metadata log ended badly");
+        }
+        let tables = Arc::clone(&self.tables);
+        let durable = tokio::task::spawn_blocking(move || tables.make_durable()).await;
+        if let Ok(Err(error)) = durable {
+            tracing::error!(%error, "the metadata tables are not durable; the next start applies the log again");
+        }
+        if let Err(error) = self.log.close().await {
+            tracing::error!(%error, "the metadata log was not closed in good order");
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // An aborted task is what was asked for.
+            drop(task.await);
+        }
+    }
+
+    /// Takes a snapshot now, whatever the log's size. Returns when it has been asked for.
+    ///
+    /// # Errors
+    /// When the member has stopped.
+    pub async fn snapshot(&self) -> Result<(), MetadataFailure> {
+        self.raft
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|e| MetadataFailure::Stopped {
+                reason: e.to_string(),
+            })
+    }
+
+    async fn house_pass(&self, snapshot_at: &mut u64) {
+        let folder = self.config.data_dir.clone();
+        if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || free_bytes(&folder)).await {
+            metrics::gauge!("holdfast_metadata_disk_free_bytes").set(free as f64);
+            self.space.set_low(free < self.config.free_bytes_min);
+        }
+        if self.tables.is_durable_commit_due() {
+            let tables = Arc::clone(&self.tables);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tables.make_durable()).await
+            {
+                tracing::error!(%error, "the metadata tables cannot be made durable; the log keeps what they lack");
+            }
+        }
+        let appended = self.log.appended_bytes();
+        if appended.saturating_sub(*snapshot_at) >= self.config.snapshot_every_bytes {
+            *snapshot_at = appended;
+            if let Err(error) = self.raft.trigger().snapshot().await {
+                tracing::error!(%error, "no snapshot of the metadata could be asked for");
+            }
+        }
+    }
+}
+
+async fn keep_house(member: std::sync::Weak<Member>, mut stopped: watch::Receiver<bool>) {
+    let mut snapshot_at = 0;
+    loop {
+        match member.upgrade() {
+            Some(member) => member.house_pass(&mut snapshot_at).await,
+            None => return,
+        }
+        if tokio::time::timeout(HOUSEKEEPING, stopped.changed())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+    }
+}
+
+/// What lies in the folder, opened.
+struct Storage {
+    lock: File,
+    incarnation: u128,
+    log: LogStore,
+    tables: Arc<TableStore>,
+    snapshots: SnapshotFolder,
+}
+
+impl Storage {
+    fn open(
+        config: &MemberConfig,
+        nonce: u128,
+        space: Arc<DiskSpace>,
+    ) -> Result<Storage, OpenFailure> {
+        let folder = &config.data_dir;
+        let io = |e: std::io::Error| OpenFailure::folder(folder, &e);
+        let lock = folder::lock(folder)?;
+        let free = free_bytes(folder).map_err(io)?;
+        space.set_low(free < config.free_bytes_min);
+        let identity = folder::start(folder, config.node_id, nonce)?;
+        let log_folder = folder.join("log");
+        std::fs::create_dir_all(&log_folder).map_err(io)?;
+        let snapshots = SnapshotFolder::open(folder.join("snapshots")).map_err(io)?;
+        crate::files::sync_folder(folder).map_err(io)?;
+        let settings = LogSettings {
+            segment_bytes: config.segment_bytes,
+            cached_bytes_max: config.log_cache_bytes,
+        };
+        let log = LogStore::open(&log_folder, settings, space).map_err(io)?;
+        let settings = TableSettings {
+            folder: folder.clone(),
+            cache_bytes: config.table_cache_bytes,
+        };
+        let tables = TableStore::open(settings).map_err(|e| OpenFailure::Damaged {
+            reason: format!("the metadata tables cannot be opened: {e}"),
+        })?;
+        let tables = Arc::new(tables);
+        check_coverage(&log, &tables, &snapshots).map_err(io)?;
+        tracing::debug!(
+            node = identity.node,
+            starts = identity.starts,
+            "opened the member's folder"
+        );
+        Ok(Storage {
+            lock,
+            incarnation: identity.nonce,
+            log,
+            tables,
+            snapshots,
+        })
+    }
+}
+
+/// Checks that tables or snapshot reach at least as far as the log was purged.
+fn check_coverage(
+    log: &LogStore,
+    tables: &TableStore,
+    snapshots: &SnapshotFolder,
+) -> std::io::Result<()> {
+    let purged = log.purged().map(|id| id.index);
+    if tables.applied().last.map(|id| id.index) >= purged {
+        return Ok(());
+    }
+    let covered = snapshots
+        .newest()?
+        .and_then(|(state, _)| state.applied)
+        .map(|id| id.index);
+    if covered >= purged {
+        return Ok(());
+    }
+    let message = "the metadata tables are lost or damaged, and neither the last snapshot nor the log can rebuild them; \
+                   restore the data folder from a backup";
+    Err(std::io::Error::new(
+        std::io::ErrorKind::InvalidData,
+        message,
+    ))
+}
+
+fn raft_config(config: &MemberConfig) -> Result<Config, OpenFailure> {
+    Config {
+        cluster_name: "holdfast".to_owned(),
+        heartbeat_interval: HEARTBEAT_MS,
+        election_timeout_min: ELECTION_TIMEOUT_MIN_MS,
+        election_timeout_max: ELECTION_TIMEOUT_MAX_MS,
+        enable_pre_vote: Some(true),
+        // Snapshots follow the log's bytes, not a count of entries: housekeeping asks for them.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: config.log_entries_kept,
+        ..Config::default()
+    }
+    .validate()
+    .map_err(|e| OpenFailure::NotStarted {
+        reason: e.to_string(),
+    })
+}
+
+#[async_trait]
+impl MetadataStore for Member {
+    async fn propose(
+        &self,
+        command: Command,
+        deadline: Deadline,
+    ) -> Result<Reply, MetadataFailure> {
+        self.propose_command(command, deadline).await
+    }
+
+    async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
+        let index = self.reads.confirmed(deadline).await?;
+        if self.tables.view().applied.map(|id| LogIndex(id.index)) < Some(index) {
+            let mut applied = self.tables.watch_applied();
+            let reached = applied.wait_for(|applied| applied.map(LogIndex) >= Some(index));
+            match tokio::time::timeout_at(deadline, reached).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => {
+                    return Err(MetadataFailure::Stopped {
+                        reason: "the tables are closed".to_owned(),
+                    });
+                }
+                Err(_) => {
+                    return Err(MetadataFailure::Unavailable {
+                        reason: "this node had not applied the latest entries before the deadline"
+                            .to_owned(),
+                    });
+                }
+            }
+        }
+        let view = self.tables.view();
+        let answer = match query {
+            // One or a few rows: quicker than a change of threads.
+            Query::Cluster | Query::Manifest { .. } | Query::Blob { .. } | Query::Upload { .. } => {
+                metadata::answer(&*view, &query)
+            }
+            Query::Repositories(_)
+            | Query::Tags { .. }
+            | Query::Referrers { .. }
+            | Query::DueDeletions { .. } => {
+                tokio::task::spawn_blocking(move || metadata::answer(&*view, &query))
+                    .await
+                    .map_err(|e| MetadataFailure::Stopped {
+                        reason: e.to_string(),
+                    })?
+            }
+        };
+        let answer = answer.map_err(|e| {
+            tracing::error!(error = %e, "a query could not be answered");
+            MetadataFailure::Stopped {
+                reason: e.to_string(),
+            }
+        })?;
+        Ok(Answered {
+            answer,
+            stale: false,
+        })
+    }
+
+    fn health(&self) -> Health {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let index = |id: Option<u64>| LogIndex(id.unwrap_or_default());
+        let leader = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+        Health {
+            can_confirm: leader && !self.stopping.load(Ordering::Acquire),
+            leader,
+            term: metrics.current_term,
+            last_log: index(metrics.last_log_index),
+            applied: index(metrics.last_applied.map(|id| id.index)),
+            snapshot: index(metrics.snapshot.map(|id| id.index)),
+            purged: index(metrics.purged.map(|id| id.index)),
+        }
+    }
+}

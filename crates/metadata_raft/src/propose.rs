@@ -1,0 +1,95 @@
+//! Proposing: one id per command, held until the deadline, refused while that is still harmless.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use metadata::{Command, CommandId, Entry, LogIndex, Reply};
+use openraft::errors::{ClientWriteError, RaftError};
+use ports::{Deadline, MetadataFailure};
+
+use crate::member::Member;
+use crate::types::Proposal;
+
+fn unavailable(reason: impl ToString) -> MetadataFailure {
+    MetadataFailure::Unavailable {
+        reason: reason.to_string(),
+    }
+}
+
+impl Member {
+    pub(crate) async fn propose_command(
+        &self,
+        command: Command,
+        deadline: Deadline,
+    ) -> Result<Reply, MetadataFailure> {
+        let permit = tokio::time::timeout_at(deadline, self.proposals.acquire());
+        let Ok(Ok(_permit)) = permit.await else {
+            return Err(unavailable("too many commands are under way"));
+        };
+        if deadline <= Deadline::now() {
+            return Err(unavailable("its deadline has passed"));
+        }
+        self.check_open()?;
+        let seen = self
+            .tables
+            .view()
+            .applied
+            .map_or(LogIndex(0), |id| LogIndex(id.index));
+        let id = CommandId {
+            incarnation: self.incarnation,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+        };
+        let entry = Arc::new(Entry {
+            id,
+            seen,
+            stamped: self.stamp(),
+            command,
+        });
+        let started = std::time::Instant::now();
+        let reply = self.propose_entry(entry, deadline).await;
+        metrics::histogram!("holdfast_metadata_propose_seconds")
+            .record(started.elapsed().as_secs_f64());
+        reply
+    }
+
+    fn check_open(&self) -> Result<(), MetadataFailure> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(MetadataFailure::Stopped {
+                reason: "this node is shutting down".to_owned(),
+            });
+        }
+        if self.space.is_full() {
+            return Err(unavailable(
+                "the disk of the metadata folder is full; free some space",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Proposes until there is a reply, under the same id.
+    async fn propose_entry(
+        &self,
+        entry: Arc<Entry>,
+        deadline: Deadline,
+    ) -> Result<Reply, MetadataFailure> {
+        let write = self.raft.client_write(Proposal(entry));
+        match tokio::time::timeout_at(deadline, write).await {
+            Ok(Ok(response)) => response
+                .data
+                .ok_or_else(|| MetadataFailure::OutcomeUnknown {
+                    reason: "the log gave no reply".to_owned(),
+                }),
+            // Not the leader: the entry was not taken, and in a group of one nobody else will take it.
+            Ok(Err(RaftError::APIError(error @ ClientWriteError::ForwardToLeader(_)))) => {
+                Err(unavailable(error))
+            }
+            Ok(Err(RaftError::APIError(error))) => Err(unavailable(error)),
+            Ok(Err(RaftError::Fatal(fatal))) => Err(MetadataFailure::OutcomeUnknown {
+                reason: format!("the log stopped: {fatal}"),
+            }),
+            Err(_) => Err(MetadataFailure::OutcomeUnknown {
+                reason: "no reply before the deadline".to_owned(),
+            }),
+        }
+    }
+}

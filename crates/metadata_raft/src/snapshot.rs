@@ -1,0 +1,296 @@
+//! Snapshots: one file with a header, chunks of rows in the order of keys, and an end, each with its checksum.
+//!
+//! ```text
+//! chunk   kind 1 · zeros 3 · length 4 · CRC32 4 · bytes (`wire`'s SnapshotHeader, SnapshotRows or SnapshotEnd)
+//! ```
+//!
+//! A snapshot has its name only when it is whole and durable. Must never be built from tables that are not durable as
+//! far as it reaches, because the log is purged up to it.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metadata::TableId;
+use redb::ReadableTable;
+
+use crate::files::sync_folder;
+use crate::steps;
+use crate::tables::View;
+
+const KIND_HEADER: u8 = 1;
+const KIND_ROWS: u8 = 2;
+const KIND_END: u8 = 3;
+/// A chunk takes no more rows once it has this many bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// No chunk is larger: a row is far smaller.
+const CHUNK_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+/// A snapshot cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotFailure {
+    #[error("the snapshot cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+    #[error("the snapshot {path} is damaged: {problem}")]
+    Damaged { path: String, problem: String },
+    #[error("the tables cannot take or give a snapshot: {0}")]
+    Store(String),
+}
+
+/// A whole snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotFile {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+/// The folder of snapshots; keeps the newest.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotFolder {
+    path: PathBuf,
+}
+
+impl SnapshotFolder {
+    pub(crate) fn open(path: PathBuf) -> io::Result<SnapshotFolder> {
+        std::fs::create_dir_all(&path)?;
+        for entry in std::fs::read_dir(&path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "new") {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(SnapshotFolder { path })
+    }
+
+    /// The newest snapshot that is whole, and the state that it holds. One that is damaged is passed over.
+    pub(crate) fn newest(&self) -> io::Result<Option<(wire::AppliedState, SnapshotFile)>> {
+        for path in self.paths()?.into_iter().rev() {
+            let snapshot = SnapshotFile {
+                file: Arc::new(File::open(&path)?),
+                path,
+            };
+            match snapshot.read(|_| Ok(())) {
+                Ok(state) => return Ok(Some((state, snapshot))),
+                Err(error) => tracing::error!(%error, "a snapshot is passed over"),
+            }
+        }
+        Ok(None)
+    }
+
+    fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "snapshot")
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Writes `view`, which holds `state`, and then removes older snapshots. Blocks; runs off the runtime.
+    pub(crate) fn write(
+        &self,
+        state: wire::AppliedState,
+        view: &View,
+    ) -> Result<SnapshotFile, SnapshotFailure> {
+        let fresh = self.path.join("snapshot.new");
+        steps::reached(steps::SNAPSHOT_BEFORE_WRITE);
+        write_file(&fresh, &state, view)?;
+        self.keep(&fresh, &state)
+    }
+
+    /// Takes over a snapshot that came from elsewhere, which has been read whole.
+    pub(crate) fn adopt(
+        &self,
+        state: &wire::AppliedState,
+        from: &SnapshotFile,
+    ) -> Result<SnapshotFile, SnapshotFailure> {
+        let fresh = self.path.join("adopted.new");
+        std::fs::copy(&from.path, &fresh)?;
+        File::open(&fresh)?.sync_all()?;
+        self.keep(&fresh, state)
+    }
+
+    fn keep(
+        &self,
+        fresh: &Path,
+        state: &wire::AppliedState,
+    ) -> Result<SnapshotFile, SnapshotFailure> {
+        let (term, node, index) = state
+            .applied
+            .map_or((0, 0, 0), |id| (id.term, id.node, id.index + 1));
+        let path = self
+            .path
+            .join(format!("{index:016x}-{term:016x}-{node:016x}.snapshot"));
+        steps::reached(steps::SNAPSHOT_BEFORE_RENAME);
+        std::fs::rename(fresh, &path)?;
+        sync_folder(&self.path)?;
+        steps::reached(steps::SNAPSHOT_AFTER_RENAME);
+        for older in self.paths()?.into_iter().filter(|other| *other < path) {
+            std::fs::remove_file(older)?;
+        }
+        Ok(SnapshotFile {
+            file: Arc::new(File::open(&path)?),
+            path,
+        })
+    }
+}
+
+fn write_file(path: &Path, state: &wire::AppliedState, view: &View) -> Result<(), SnapshotFailure> {
+    let store = |e: redb::StorageError| SnapshotFailure::Store(e.to_string());
+    let mut out = BufWriter::new(File::create(path)?);
+    let header = wire::SnapshotHeader {
+        state: state.clone(),
+    };
+    write_chunk(
+        &mut out,
+        KIND_HEADER,
+        &wire::encode_snapshot_header(&header),
+    )?;
+    let mut count = 0;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    for item in view.rows.iter().map_err(store)? {
+        let (key, row) = item.map_err(store)?;
+        let (number, key) = key
+            .value()
+            .split_first()
+            .ok_or_else(|| SnapshotFailure::Store("an empty key".into()))?;
+        let table = TableId::from_number(*number).ok_or_else(|| {
+            SnapshotFailure::Store(format!("table {number} is unknown to this build"))
+        })?;
+        bytes += key.len() + row.value().len();
+        count += 1;
+        rows.push(wire::SnapshotRow {
+            table,
+            key: Bytes::copy_from_slice(key),
+            row: Bytes::copy_from_slice(row.value()),
+        });
+        if bytes >= CHUNK_BYTES {
+            write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
+            rows.clear();
+            bytes = 0;
+        }
+    }
+    if !rows.is_empty() {
+        write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
+    }
+    write_chunk(
+        &mut out,
+        KIND_END,
+        &wire::encode_snapshot_end(&wire::SnapshotEnd { rows: count }),
+    )?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+fn write_chunk(out: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
+    let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let mut head = [0_u8; 12];
+    head[0] = kind;
+    head[4..8].copy_from_slice(&len.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&head[..8]);
+    hasher.update(bytes);
+    head[8..12].copy_from_slice(&hasher.finalize().to_le_bytes());
+    out.write_all(&head)?;
+    out.write_all(bytes)
+}
+
+impl SnapshotFile {
+    /// Reads it from start to end: gives each row to `visit` and returns the state that it holds. Fails unless every
+    /// checksum and the number of rows are right, after some rows were visited already.
+    pub(crate) fn read(
+        &self,
+        mut visit: impl FnMut(wire::SnapshotRow) -> Result<(), SnapshotFailure>,
+    ) -> Result<wire::AppliedState, SnapshotFailure> {
+        let damaged = |problem: String| SnapshotFailure::Damaged {
+            path: self.path.display().to_string(),
+            problem,
+        };
+        let mut input = BufReader::new(FileFrom {
+            file: &self.file,
+            at: 0,
+        });
+        let (kind, bytes) = read_chunk(&mut input).map_err(|e| damaged(e.to_string()))?;
+        if kind != KIND_HEADER {
+            return Err(damaged("it does not begin with a header".to_owned()));
+        }
+        let header = wire::decode_snapshot_header(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let mut count = 0;
+        loop {
+            let (kind, bytes) = read_chunk(&mut input).map_err(|e| damaged(e.to_string()))?;
+            match kind {
+                KIND_ROWS => {
+                    for row in
+                        wire::decode_snapshot_rows(&bytes).map_err(|e| damaged(e.to_string()))?
+                    {
+                        count += 1;
+                        visit(row)?;
+                    }
+                }
+                KIND_END => {
+                    let end =
+                        wire::decode_snapshot_end(&bytes).map_err(|e| damaged(e.to_string()))?;
+                    if end.rows != count {
+                        return Err(damaged("rows are missing".to_owned()));
+                    }
+                    return Ok(header.state);
+                }
+                _ => {
+                    return Err(damaged(format!(
+                        "a chunk of kind {kind} is unknown to this build"
+                    )));
+                }
+            }
+        }
+    }
+}
+
+fn read_chunk(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+    let mut head = [0_u8; 12];
+    input.read_exact(&mut head)?;
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let len = number(4);
+    if len > CHUNK_BYTES_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a chunk is too long",
+        ));
+    }
+    let mut bytes = Vec::new();
+    input.take(u64::from(len)).read_to_end(&mut bytes)?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&head[..8]);
+    hasher.update(&bytes);
+    if bytes.len() != len as usize || hasher.finalize() != number(8) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a chunk's checksum is wrong",
+        ));
+    }
+    Ok((head[0], bytes))
+}
+
+/// Reads a shared file from a position of its own.
+struct FileFrom<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for FileFrom<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,16 @@
+//! Compiles `proto/` without `protoc`.
+
+use std::path::PathBuf;
+
+const FILES: [&str; 5] = ["words", "command", "reply", "rows", "raft"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = PathBuf::from("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let files = FILES.map(|name| root.join("holdfast/v1").join(format!("{name}.proto")));
+    let descriptors = protox::compile(files, [root])?;
+    prost_build::Config::new()
+        .bytes(["."])
+        .compile_fds(descriptors)?;
+    Ok(())
+}
