@@ -2,6 +2,7 @@
 
 pub mod faulty;
 pub mod memory;
+pub mod suite;
 
 use async_trait::async_trait;
 use metadata::{Answer, Command, LogIndex, Query, Reply};

@@ -125,8 +125,13 @@ impl MetadataStore for MemoryMetadataStore {
     async fn propose(
         &self,
         command: Command,
-        _deadline: Deadline,
+        deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
+        if deadline <= Deadline::now() {
+            return Err(MetadataFailure::Unavailable {
+                reason: "its deadline has passed".to_owned(),
+            });
+        }
         Ok(self.commit(command))
     }
 
@@ -151,4 +156,21 @@ impl MetadataStore for MemoryMetadataStore {
             purged: LogIndex(0),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata_store::suite::Subject;
+
+    async fn memory() -> Subject {
+        let store = MemoryMetadataStore::new();
+        let again = store.clone();
+        Subject::new(Arc::new(store), move || {
+            let again: Arc<dyn MetadataStore> = Arc::new(again.clone());
+            async move { again }
+        })
+    }
+
+    crate::metadata_store_suite!(memory);
 }
