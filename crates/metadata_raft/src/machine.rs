@@ -49,10 +49,12 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok((applied.last, applied.membership))
     }
 
-    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    async fn apply<S>(&mut self, entries: S) -> Result<(), io::Error>
     where
         S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
+        // The end of the batch may be the end of the stream, which is then asked once more.
+        let mut entries = entries.fuse();
         while let Some(first) = entries.next().await {
             let (entry, responder) = first?;
             let mut batch = vec![entry];

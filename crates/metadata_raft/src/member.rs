@@ -100,7 +100,8 @@ pub struct Member {
     reads: ReadIndex,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
-    _lock: File,
+    /// Held until the member is shut down.
+    lock: Mutex<Option<File>>,
 }
 
 impl Member {
@@ -158,7 +159,7 @@ impl Member {
             reads,
             tasks: Mutex::new(vec![reads_task]),
             stop,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         });
         member.lead().await?;
         member.name_cluster().await?;
@@ -290,7 +291,7 @@ impl Member {
             tracing::error!(%error, "the metadata log ended badly");
         }
         let tables = Arc::clone(&self.tables);
-        let durable = tokio::task::spawn_blocking(move || tables.make_durable()).await;
+        let durable = tokio::task::spawn_blocking(move || tables.close()).await;
         if let Ok(Err(error)) = durable {
             tracing::error!(%error, "the metadata tables are not durable; the next start applies the log again");
         }
@@ -303,6 +304,7 @@ impl Member {
             // An aborted task is what was asked for.
             drop(task.await);
         }
+        *self.lock.lock() = None;
     }
 
     /// Takes a snapshot now, whatever the log's size. Returns when it has been asked for.

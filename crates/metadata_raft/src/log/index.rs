@@ -159,11 +159,6 @@ impl Index {
         (position < self.slots.len()).then_some(position)
     }
 
-    /// The id at an index.
-    pub(crate) fn id_at(&self, index: u64) -> Option<LogId> {
-        Some(self.slots[self.position(index)?].id)
-    }
-
     /// The entries of `start..end` that are there, until their bytes exceed `bytes_max`; at least one.
     pub(crate) fn find(&self, start: u64, end: u64, bytes_max: usize) -> Vec<Found> {
         let start = start.max(self.first_index());

@@ -49,6 +49,8 @@ pub(crate) enum ApplyError {
     Snapshot(#[from] SnapshotFailure),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error("the tables are closed")]
+    Closed,
 }
 
 macro_rules! store_errors {
@@ -89,7 +91,8 @@ struct Open {
 /// See the module.
 pub(crate) struct TableStore {
     settings: TableSettings,
-    open: Mutex<Open>,
+    /// `None` once it is closed.
+    open: Mutex<Option<Open>>,
     view: ArcSwap<View>,
     applied: watch::Sender<Option<u64>>,
 }
@@ -120,7 +123,7 @@ impl TableStore {
         };
         Ok(TableStore {
             settings,
-            open: Mutex::new(open),
+            open: Mutex::new(Some(open)),
             view: ArcSwap::from_pointee(view),
             applied: sender,
         })
@@ -137,13 +140,18 @@ impl TableStore {
     }
 
     pub(crate) fn applied(&self) -> Applied {
-        self.open.lock().applied.clone()
+        self.open
+            .lock()
+            .as_ref()
+            .map(|open| open.applied.clone())
+            .unwrap_or_default()
     }
 
     /// Applies `entries` in one transaction and publishes the state after them. Blocks; runs off the runtime.
     pub(crate) fn apply(&self, entries: &[RaftEntry]) -> Result<Vec<Option<Reply>>, ApplyError> {
         let started = Instant::now();
-        let mut open = self.open.lock();
+        let mut guard = self.open.lock();
+        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         let mut applied = open.applied.clone();
         let mut transaction = open.database.begin_write()?;
         let durable = open.volatile_entries + entries.len() >= DURABLE_EVERY_ENTRIES
@@ -190,7 +198,7 @@ impl TableStore {
             open.durable_at = Instant::now();
         }
         open.applied = applied;
-        self.publish(&open)?;
+        self.publish(open)?;
         metrics::histogram!("holdfast_metadata_apply_batch_entries").record(entries.len() as f64);
         metrics::histogram!("holdfast_metadata_apply_seconds")
             .record(started.elapsed().as_secs_f64());
@@ -199,7 +207,8 @@ impl TableStore {
 
     /// Makes durable what was applied so far. Blocks; runs off the runtime.
     pub(crate) fn make_durable(&self) -> Result<(), ApplyError> {
-        let mut open = self.open.lock();
+        let mut guard = self.open.lock();
+        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         if open.volatile_entries == 0 {
             return Ok(());
         }
@@ -212,19 +221,32 @@ impl TableStore {
         open.volatile_entries = 0;
         open.durable_at = Instant::now();
         open.retired = None;
-        self.publish(&open)
+        self.publish(open)
+    }
+
+    /// Makes everything durable and gives the file back, so that it may be opened again. Blocks.
+    pub(crate) fn close(&self) -> Result<(), ApplyError> {
+        let durable = self.make_durable();
+        *self.open.lock() = None;
+        durable
     }
 
     /// Whether a durable commit is due although nothing more is applied.
     pub(crate) fn is_durable_commit_due(&self) -> bool {
-        let open = self.open.lock();
-        open.volatile_entries > 0 && open.durable_at.elapsed() >= DURABLE_EVERY
+        let guard = self.open.lock();
+        guard.as_ref().is_some_and(|open| {
+            open.volatile_entries > 0 && open.durable_at.elapsed() >= DURABLE_EVERY
+        })
     }
 
     /// One state and how far it has come, for a snapshot. Later commits do not change it.
     pub(crate) fn snapshot_view(&self) -> (Applied, Arc<View>) {
-        let open = self.open.lock();
-        (open.applied.clone(), self.view())
+        let guard = self.open.lock();
+        let applied = guard
+            .as_ref()
+            .map(|open| open.applied.clone())
+            .unwrap_or_default();
+        (applied, self.view())
     }
 
     /// Replaces the tables by those of a snapshot: all or, after a crash, none of them. Blocks; runs off the runtime.
@@ -250,7 +272,8 @@ impl TableStore {
         transaction.commit()?;
         // Closed before it is renamed, so that what is opened under the final name is whole.
         drop(database);
-        let mut open = self.open.lock();
+        let mut guard = self.open.lock();
+        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         let path = self.settings.folder.join(FILE_NAME);
         std::fs::rename(&fresh_path, &path)?;
         sync_folder(&self.settings.folder)?;
@@ -259,7 +282,7 @@ impl TableStore {
         open.applied = applied;
         open.volatile_entries = 0;
         open.durable_at = Instant::now();
-        self.publish(&open)
+        self.publish(open)
     }
 
     fn publish(&self, open: &Open) -> Result<(), ApplyError> {
