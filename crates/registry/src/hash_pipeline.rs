@@ -27,6 +27,10 @@ pub(crate) struct HashPipeline {
     batch_bytes: usize,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each upload, and it is mostly idle or busy"
+)]
 enum State {
     Idle(Hasher),
     Busy(JoinHandle<Hasher>),

@@ -171,10 +171,11 @@ impl PartStream {
         while let Some(in_flight) = self.in_flight.pop_front() {
             let _ = in_flight.task.await;
         }
-        if keep && !self.unrecorded.is_empty() {
-            if let Err(error) = self.checkpoint().await {
-                tracing::debug!(upload = %self.upload, %error, "the last checkpoint of a broken request was not kept");
-            }
+        if keep
+            && !self.unrecorded.is_empty()
+            && let Err(error) = self.checkpoint().await
+        {
+            tracing::debug!(upload = %self.upload, %error, "the last checkpoint of a broken request was not kept");
         }
         if let Some(multipart) = self.multipart.filter(|_| !self.told) {
             let aborted = self

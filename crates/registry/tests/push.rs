@@ -1,5 +1,7 @@
 //! Blobs are pushed whole, streamed and in chunks, and are exactly their bytes; what is wrong is refused and harms nothing.
 
+#![allow(clippy::unwrap_used, reason = "a panic of a test is its report")]
+
 mod world;
 
 use std::time::Duration;

@@ -216,16 +216,11 @@ async fn chunks(registry: &Registry, upload: oci::UploadId, content: &Bytes) -> 
         let status = request(registry, move |registry, caller| async move {
             registry.upload_status(&caller, &repository(), upload).await
         });
-        match status.await {
-            Ok(status) => {
-                assert!(
-                    status.offset >= acknowledged,
-                    "an acknowledged byte was lost"
-                );
-                acknowledged = status.offset;
-            }
-            // Finished perhaps, with the answer lost: the closing request is sent again.
-            Err(_) => {}
+        // An upload that is not known is finished perhaps: the closing request is sent again.
+        if let Ok(status) = status.await {
+            let offset = status.offset;
+            assert!(offset >= acknowledged, "an acknowledged byte was lost");
+            acknowledged = offset;
         }
     }
     last

@@ -57,7 +57,15 @@ impl World {
     }
 
     pub fn with(change: impl FnOnce(&mut Settings)) -> World {
-        let metadata = MemoryMetadataStore::with_check(check);
+        World::over(MemoryMetadataStore::with_check(check), change)
+    }
+
+    /// For tests of very many rows.
+    pub fn unchecked() -> World {
+        World::over(MemoryMetadataStore::new(), |_| {})
+    }
+
+    fn over(metadata: MemoryMetadataStore, change: impl FnOnce(&mut Settings)) -> World {
         let blobs = MemoryBlobStore::new();
         let log =
             FaultyMetadataStore::new(Arc::new(metadata.clone()), faulty_log::FaultPlan::none());
