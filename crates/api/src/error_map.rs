@@ -3,174 +3,141 @@
 //!
 //! Never here: what a refusal is for (that is `registry`'s), and how it is written (that is `problem`'s).
 
-use http::StatusCode;
-use oci::ErrorCode;
+use std::time::Duration;
+
+use http::StatusCode as S;
+use oci::ErrorCode as C;
 use registry::Error;
 use serde_json::json;
 
+use crate::problem::Code::{Oci, Unavailable, Unknown};
 use crate::problem::{Code, Problem};
 
-const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+/// When to come back to a node that is busy with itself.
+const SOON: Duration = Duration::from_secs(1);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
-        let cause = error.to_string();
-        let new = |status: StatusCode, code: ErrorCode, summary| {
-            Problem::new(status, Code::Oci(code), summary)
-        };
+        let (status, code, summary) = verdict(&error);
+        let problem = Problem::new(status, code, summary).because(error.to_string());
         match error {
-            Error::NameUnknown => new(
-                StatusCode::NOT_FOUND,
-                ErrorCode::NameUnknown,
-                "no such repository",
-            ),
-            Error::ManifestUnknown => new(
-                StatusCode::NOT_FOUND,
-                ErrorCode::ManifestUnknown,
-                "no such manifest",
-            ),
-            Error::TagUnknown => new(
-                StatusCode::NOT_FOUND,
-                ErrorCode::ManifestUnknown,
-                "no such tag",
-            ),
-            Error::BlobUnknown => new(
-                StatusCode::NOT_FOUND,
-                ErrorCode::BlobUnknown,
-                "no such blob",
-            ),
-            Error::UploadUnknown => Problem::upload_unknown(),
-            Error::OffsetMismatch { acknowledged } => new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                ErrorCode::BlobUploadInvalid,
-                "the chunk does not begin where the upload stands",
-            )
-            .with(format!("{acknowledged} bytes are acknowledged"))
-            .with_acknowledged(acknowledged),
-            Error::UploadBusyElsewhere { acknowledged } => new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                ErrorCode::BlobUploadInvalid,
-                "another request writes to the upload",
-            )
-            .with(format!("{acknowledged} bytes are acknowledged"))
-            .with_acknowledged(acknowledged),
-            Error::UploadSealed => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::BlobUploadInvalid,
-                "the upload is being closed",
-            ),
-            Error::DigestMismatch { expected, actual } => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::DigestInvalid,
-                "the digest is not that of the content",
-            )
+            Error::BodyDisconnected { .. } | Error::BodyStalled => problem.closing(),
+            Error::Unavailable { retry_after, .. } => problem.retry_after(retry_after),
+            Error::OutcomeUnknown { .. } => problem
+                .with("the same request may be sent again")
+                .retry_after(SOON),
+            Error::Stopped { .. } => problem.retry_after(SOON).closing(),
+            refusal => particulars(problem, refusal),
+        }
+    }
+}
+
+/// Status, code, and the words that the message begins with.
+fn verdict(error: &Error) -> (S, Code, &'static str) {
+    let bad = |code, summary| (S::BAD_REQUEST, Oci(code), summary);
+    let absent = |code, summary| (S::NOT_FOUND, Oci(code), summary);
+    let out_of_order = |summary| (S::RANGE_NOT_SATISFIABLE, Oci(C::BlobUploadInvalid), summary);
+    let too_large = |code, summary| (S::PAYLOAD_TOO_LARGE, Oci(code), summary);
+    let denied = |status, summary| (status, Oci(C::Denied), summary);
+    let later = |status, summary| (status, Unavailable, summary);
+    match error {
+        Error::NameUnknown => absent(C::NameUnknown, "no such repository"),
+        Error::ManifestUnknown => absent(C::ManifestUnknown, "no such manifest"),
+        Error::TagUnknown => absent(C::ManifestUnknown, "no such tag"),
+        Error::BlobUnknown => absent(C::BlobUnknown, "no such blob"),
+        Error::UploadUnknown => absent(C::BlobUploadUnknown, "no such upload"),
+        Error::BlobsUnknown(_) => {
+            let summary = "the manifest names blobs that the repository does not have";
+            absent(C::ManifestBlobUnknown, summary)
+        }
+        Error::OffsetMismatch { .. } => {
+            out_of_order("the chunk does not begin where the upload stands")
+        }
+        Error::UploadBusyElsewhere { .. } => out_of_order("another request writes to the upload"),
+        Error::UploadSealed => bad(C::BlobUploadInvalid, "the upload is being closed"),
+        Error::DigestMismatch { .. } => {
+            bad(C::DigestInvalid, "the digest is not that of the content")
+        }
+        Error::SizeMismatch { .. } => {
+            let summary = "the body is not as long as it was declared";
+            bad(C::SizeInvalid, summary)
+        }
+        Error::ManifestInvalid(_) => bad(C::ManifestInvalid, "invalid manifest"),
+        Error::Invalid { .. } => bad(C::Unsupported, "the request passes a limit of the registry"),
+        Error::BodyDisconnected { .. } => bad(C::SizeInvalid, "the body ended early"),
+        Error::BodyStalled => (
+            S::REQUEST_TIMEOUT,
+            Oci(C::BlobUploadInvalid),
+            "the body stalled",
+        ),
+        Error::BlobTooLarge { .. } => too_large(C::SizeInvalid, "the blob is too large"),
+        Error::ManifestTooLarge { .. } => {
+            too_large(C::ManifestInvalid, "the manifest is too large")
+        }
+        Error::PreconditionFailed { .. } => {
+            denied(S::PRECONDITION_FAILED, "the precondition does not hold")
+        }
+        Error::IdempotencyKeyReused { .. } => {
+            let summary = "the idempotency key was used for another request";
+            denied(S::UNPROCESSABLE_ENTITY, summary)
+        }
+        Error::BlobInUse { .. } => {
+            denied(S::CONFLICT, "a manifest of the repository names the blob")
+        }
+        Error::Unavailable { .. } => later(
+            S::SERVICE_UNAVAILABLE,
+            "a part of the registry is not available",
+        ),
+        Error::OutcomeUnknown { .. } => later(
+            S::SERVICE_UNAVAILABLE,
+            "it is not known whether this was done",
+        ),
+        Error::Stopped { .. } => later(S::SERVICE_UNAVAILABLE, "this node is stopping"),
+        Error::StorageFull { .. } => {
+            later(S::INSUFFICIENT_STORAGE, "the registry's storage is full")
+        }
+        Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, Unknown, "internal error"),
+    }
+}
+
+/// What is particular to a refusal: numbers, digests and names, most of them the client's own.
+fn particulars(problem: Problem, refusal: Error) -> Problem {
+    match refusal {
+        Error::OffsetMismatch { acknowledged } | Error::UploadBusyElsewhere { acknowledged } => {
+            problem
+                .with(format!("{acknowledged} bytes are acknowledged"))
+                .with_acknowledged(acknowledged)
+        }
+        Error::DigestMismatch { expected, actual } => problem
             .with(format!("expected {expected}, received {actual}"))
             .with_detail(json!({"expected": expected, "received": actual})),
-            Error::SizeMismatch { declared, received } => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::SizeInvalid,
-                "the body is not as long as it was declared",
-            )
-            .with(format!("{declared} bytes declared, {received} received")),
-            Error::BlobTooLarge { max } => new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                ErrorCode::SizeInvalid,
-                "the blob is too large",
-            )
-            .with(format!("at most {max} bytes are taken")),
-            Error::ManifestInvalid(reason) => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::ManifestInvalid,
-                "invalid manifest",
-            )
-            .with(reason.to_string()),
-            Error::ManifestTooLarge { max } => new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                ErrorCode::ManifestInvalid,
-                "the manifest is too large",
-            )
-            .with(format!("at most {max} bytes are taken")),
-            Error::BlobsUnknown(digests) => {
-                let summary = "the manifest names blobs that the repository does not have";
-                let problem = new(
-                    StatusCode::NOT_FOUND,
-                    ErrorCode::ManifestBlobUnknown,
-                    summary,
-                );
-                digests.iter().fold(problem, |problem, digest| {
-                    problem.with_detail(json!({"digest": digest}))
-                })
-            }
-            Error::PreconditionFailed { tag, current } => {
-                let tag = tag.as_ref().map(ToString::to_string);
-                let current = current.as_ref().map(ToString::to_string);
-                let subject = tag
-                    .as_deref()
-                    .map_or_else(|| "the manifest".to_owned(), |tag| format!("tag {tag}"));
-                let state = current
-                    .as_deref()
-                    .map_or_else(|| "does not exist".to_owned(), |at| format!("is {at}"));
-                Problem::not_matched()
-                    .with(format!("{subject} {state}"))
-                    .with_detail(json!({"tag": tag, "current": current}))
-            }
-            Error::IdempotencyKeyReused { repository } => new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                ErrorCode::Denied,
-                "the idempotency key was used for another request",
-            )
-            .with(format!("in {repository}")),
-            Error::BlobInUse { manifests } => new(
-                StatusCode::CONFLICT,
-                ErrorCode::Denied,
-                "a manifest of the repository names the blob",
-            )
-            .with(format!("{manifests} do; delete them first")),
-            Error::Invalid { reason } => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::Unsupported,
-                "the request passes a limit of the registry",
-            )
-            .with(reason),
-            Error::BodyDisconnected { .. } => new(
-                StatusCode::BAD_REQUEST,
-                ErrorCode::SizeInvalid,
-                "the body ended early",
-            )
-            .closing(),
-            Error::BodyStalled => new(
-                StatusCode::REQUEST_TIMEOUT,
-                ErrorCode::BlobUploadInvalid,
-                "the body stalled",
-            )
-            .closing(),
-            Error::Unavailable { retry_after, .. } => {
-                let summary = "a part of the registry is not available";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, summary)
-                    .retry_after(retry_after)
-            }
-            Error::OutcomeUnknown { .. } => {
-                let summary = "it is not known whether this was done";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, summary)
-                    .with("the same request may be sent again")
-                    .retry_after(SECOND)
-            }
-            Error::StorageFull { .. } => {
-                let summary = "the registry's storage is full";
-                Problem::new(StatusCode::INSUFFICIENT_STORAGE, Code::Unavailable, summary)
-            }
-            Error::Stopped { .. } => {
-                let summary = "this node is stopping";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, summary)
-                    .retry_after(SECOND)
-                    .closing()
-            }
-            Error::Internal { .. } => Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Code::Unknown,
-                "internal error",
-            ),
+        Error::SizeMismatch { declared, received } => {
+            problem.with(format!("{declared} bytes declared, {received} received"))
         }
-        .because(cause)
+        Error::BlobTooLarge { max } => problem.with(format!("at most {max} bytes are taken")),
+        Error::ManifestTooLarge { max } => problem.with(format!("at most {max} bytes are taken")),
+        Error::ManifestInvalid(reason) => problem.with(reason.to_string()),
+        Error::BlobsUnknown(digests) => digests.iter().fold(problem, |problem, digest| {
+            problem.with_detail(json!({"digest": digest}))
+        }),
+        Error::PreconditionFailed { tag, current } => {
+            let tag = tag.map(|tag| tag.to_string());
+            let current = current.map(|digest| digest.to_string());
+            let subject = tag
+                .as_deref()
+                .map_or_else(|| "the manifest".to_owned(), |tag| format!("tag {tag}"));
+            let state = current
+                .as_deref()
+                .map_or_else(|| "does not exist".to_owned(), |at| format!("is {at}"));
+            problem
+                .with(format!("{subject} {state}"))
+                .with_detail(json!({"tag": tag, "current": current}))
+        }
+        Error::IdempotencyKeyReused { repository } => problem.with(format!("in {repository}")),
+        Error::BlobInUse { manifests } => {
+            problem.with(format!("{manifests} do; delete them first"))
+        }
+        Error::Invalid { reason } => problem.with(reason),
+        _ => problem,
     }
 }
