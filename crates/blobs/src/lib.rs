@@ -6,6 +6,7 @@
 
 pub mod folder;
 mod measured;
+pub mod s3;
 pub mod settings;
 mod steps;
 
@@ -15,6 +16,7 @@ use ports::{BlobFailure, BlobStore};
 
 pub use folder::{FolderStore, FreeSpace};
 pub use measured::Measured;
+pub use s3::S3Store;
 pub use settings::{FolderSettings, S3Settings, Secret, StorageKind, StorageSettings};
 pub use steps::STEPS;
 
@@ -26,6 +28,6 @@ pub use steps::STEPS;
 pub async fn open(settings: &StorageSettings) -> Result<Arc<dyn BlobStore>, BlobFailure> {
     match settings.kind {
         StorageKind::Folder => Ok(Arc::new(Measured::new(FolderStore::open(&settings.folder).await?))),
-        StorageKind::S3 => Err(BlobFailure::Other { reason: "storage.kind \"s3\" is not built in".to_owned() }),
+        StorageKind::S3 => Ok(Arc::new(Measured::new(S3Store::open(&settings.s3).await?))),
     }
 }

@@ -56,7 +56,7 @@ pub struct S3Settings {
     pub path_style: Option<bool>,
     /// Certificates (PEM) of the authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// A proxy like `http://proxy:3128`. Unset: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment.
+    /// A proxy like `http://proxy:3128`, or `none`. Unset: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment.
     pub proxy: Option<String>,
     /// Hosts that are reached without the proxy, separated by commas.
     pub no_proxy: Option<String>,
