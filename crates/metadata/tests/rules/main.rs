@@ -6,9 +6,9 @@ mod keys;
 mod lists;
 mod manifest_deletions;
 mod manifests;
-//model
+mod model;
 mod preconditions;
-//properties
+mod properties;
 mod replies;
 mod upload_ends;
 mod uploads;
