@@ -38,11 +38,20 @@ pub(super) fn remember(state: &mut State<'_>, id: CommandId, reply: &Reply) -> R
     Ok(())
 }
 
-/// Forgets some replies that are older than they need to be.
+/// Forgets some replies that are older than they need to be. Most entries find none, and look at one only.
 pub(super) fn forget_old(state: &mut State<'_>) -> Result<(), Stop> {
+    if !forget_oldest(state, 1)? {
+        return Ok(());
+    }
+    forget_oldest(state, FORGOTTEN_PER_ENTRY_MAX - 1)?;
+    Ok(())
+}
+
+/// Forgets the `count` oldest replies; `false` when one of them is still needed.
+fn forget_oldest(state: &mut State<'_>, count: usize) -> Result<bool, Stop> {
     let oldest = state.collect(
         &Range::all(TableId::ReplyOrder),
-        FORGOTTEN_PER_ENTRY_MAX,
+        count,
         |key, id: CommandId| Some((keys::read_reply_order(key)?, id)),
     )?;
     for (index, id) in oldest {
@@ -50,12 +59,12 @@ pub(super) fn forget_old(state: &mut State<'_>) -> Result<(), Stop> {
         let row = state.require(&key, "a reply that the order of replies names")?;
         let is_old = row.time.plus_ms(REPLY_KEPT_MS) < state.now();
         if !is_old && state.cluster.replies <= REPLIES_MAX {
-            break;
+            return Ok(false);
         }
         state.remove(&key)?;
         state.remove(&keys::reply_order(index))?;
         state.cluster.replies = less(state.cluster.replies, 1, "the number of replies")?;
         state.cluster.replies_floor = index;
     }
-    Ok(())
+    Ok(true)
 }

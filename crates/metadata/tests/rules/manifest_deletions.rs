@@ -177,3 +177,28 @@ fn as_many_tags_as_one_entry_removes_go_in_one() {
     assert_eq!(world.apply(delete(&repo("a"), manifest(1))), Reply::Done);
     assert_eq!(world.count(TableId::Tag), 2);
 }
+
+#[test]
+fn many_tags_and_many_references_do_not_end_in_one_entry() {
+    let mut world = World::new();
+    world.checks_invariants = false;
+    let name = repo("a");
+    let references: Vec<_> = (0..oci::REFERENCES_MAX as u32)
+        .map(|number| {
+            world.push_blob(&name, number);
+            ManifestReference::RequiredBlob(blob(number))
+        })
+        .collect();
+    let names: Vec<String> = (0..1_200).map(|number| format!("m{number:05}")).collect();
+    for names in names.chunks(100) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        world.put(naming(put(&name, 1, &names), &references));
+    }
+    assert_eq!(
+        world.apply(delete(&name, manifest(1))),
+        Reply::DeletionContinues
+    );
+    assert_eq!(world.count(TableId::Tag), 0);
+    world.checks_invariants = true;
+    assert_eq!(world.apply(delete(&name, manifest(1))), Reply::Done);
+}

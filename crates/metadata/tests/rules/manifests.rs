@@ -4,7 +4,7 @@ use metadata::{
     Command, INLINE_PAYLOAD_BYTES_MAX, ManifestReference, Mount, ObjectKey, Payload, Precondition,
     PutManifest, Refusal, Reply, TableId, keys,
 };
-use oci::{Digest, MediaType, REFERENCES_MAX};
+use oci::{Digest, MediaType, REFERENCES_MAX, Tag};
 
 use crate::world::{
     AGAIN, CLUSTER, CREATED, World, about, blob, manifest, naming, put, repo, tag, who,
@@ -224,6 +224,20 @@ fn a_payload_object_that_is_not_used_goes() {
     );
 }
 
+fn required(numbers: std::ops::Range<u32>) -> Vec<ManifestReference> {
+    let mut all: Vec<_> = numbers
+        .map(|number| ManifestReference::RequiredBlob(blob(number)))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+fn many_tags(count: u32) -> Vec<Tag> {
+    (0..count)
+        .map(|number| tag(&format!("t{number:04}")))
+        .collect()
+}
+
 #[test]
 fn what_breaks_a_bound_is_invalid() {
     let mut world = World::new();
@@ -232,18 +246,6 @@ fn what_breaks_a_bound_is_invalid() {
         let mut command = put(&name, 1, &["v1"]);
         change(&mut command);
         Command::PutManifest(command)
-    };
-    let required = |numbers: std::ops::Range<u32>| -> Vec<ManifestReference> {
-        let mut all: Vec<_> = numbers
-            .map(|number| ManifestReference::RequiredBlob(blob(number)))
-            .collect();
-        all.sort_unstable();
-        all
-    };
-    let many_tags = |count: u32| {
-        (0..count)
-            .map(|number| tag(&format!("t{number:04}")))
-            .collect()
     };
     let long = "k".repeat(256);
     let cases: [(&str, Command); 12] = [
@@ -301,12 +303,18 @@ fn what_breaks_a_bound_is_invalid() {
             "{what}: {refusal:?}"
         );
     }
+    assert_eq!(world.apply(broken(&|it| it.tags = many_tags(100))), CREATED);
+}
+
+#[test]
+fn a_manifest_is_not_described_as_another() {
+    let mut world = World::new();
+    let name = repo("a");
     let other = about(put(&name, 2, &[]), manifest(3), "x").referrer;
     let mut crossed = about(put(&name, 1, &[]), manifest(3), "x");
     crossed.referrer = other;
     let refusal = world.refused(Command::PutManifest(crossed));
     assert!(matches!(refusal, Refusal::Invalid { .. }));
-    assert_eq!(world.apply(broken(&|it| it.tags = many_tags(100))), CREATED);
 }
 
 #[test]

@@ -252,3 +252,18 @@ fn a_tag_is_deleted_only_if_its_precondition_holds() {
         .expect("it is there");
     assert_eq!(row.version, 1, "a new life");
 }
+
+#[test]
+fn an_answer_that_was_given_again_is_remembered_as_long_as_a_first_one() {
+    let mut world = World::new();
+    let name = repo("a");
+    let lock = when(put(&name, 1, &["lock"]), Precondition::Absent);
+    assert_eq!(world.put(lock.clone()), CREATED);
+    world.apply(delete_tag("lock", None));
+    world.now += 9_000;
+    assert_eq!(world.put(lock.clone()), AGAIN);
+    world.now += 2_000;
+    // Forgets what is older than the hold time: the first answer, but not the second under the same key.
+    world.put(when(put(&name, 2, &["v1"]), Precondition::Absent));
+    assert_eq!(world.put(lock), AGAIN);
+}

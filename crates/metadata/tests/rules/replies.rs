@@ -143,3 +143,27 @@ fn forgetting_outruns_remembering() {
     world.apply(put_command(1));
     assert_eq!(world.count(TableId::Reply), 161);
 }
+
+#[test]
+fn more_than_a_million_replies_are_not_remembered() {
+    let mut world = World::new();
+    world.checks_invariants = false;
+    for number in 0..20 {
+        world.apply(put_command(number));
+    }
+    // As if a million more lay behind them.
+    let key = keys::cluster();
+    let mut row = world.row(&key).expect("it is there");
+    row.replies += 1_000_000;
+    let put = metadata::Tables::put(
+        &mut world.tables,
+        key.table(),
+        key.bytes(),
+        metadata::Row::Cluster(row),
+    );
+    put.expect("memory can be written");
+    world.apply(put_command(1));
+    let row = world.row(&key).expect("it is there");
+    assert_eq!(row.replies, 1_000_022 - 8);
+    assert_eq!(row.replies_floor, LogIndex(8));
+}

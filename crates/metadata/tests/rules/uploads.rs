@@ -383,6 +383,10 @@ fn numbers_of_a_writer_that_never_acknowledged_are_lost() {
     assert_eq!(third.next_part, first.reserved_until + 1);
 }
 
+fn tail_of(command: &mut Acknowledge) -> &mut TailObject {
+    command.progress.tail.as_mut().expect("it has one")
+}
+
 #[test]
 fn what_contradicts_the_recorded_state_is_invalid() {
     let mut world = World::new();
@@ -403,9 +407,6 @@ fn what_contradicts_the_recorded_state_is_invalid() {
         change(&mut command);
         Command::Acknowledge(command)
     };
-    let tail_of = |command: &mut Acknowledge, change: &dyn Fn(&mut TailObject)| {
-        change(command.progress.tail.as_mut().expect("it has one"));
-    };
     let cases: [(&str, Command); 14] = [
         ("offset", broken(&|it| it.progress.offset += 1)),
         ("midstate", broken(&|it| it.progress.midstate = midstate(0))),
@@ -424,19 +425,19 @@ fn what_contradicts_the_recorded_state_is_invalid() {
         ),
         (
             "tail size",
-            broken(&|it| tail_of(it, &|tail| tail.size = PART)),
+            broken(&|it| {
+                it.progress.offset += 80;
+                tail_of(it).size = PART;
+            }),
         ),
         (
             "tail key",
-            broken(&|it| tail_of(it, &|tail| tail.key = ObjectKey::manifest(CLUSTER, 1))),
+            broken(&|it| tail_of(it).key = ObjectKey::manifest(CLUSTER, 1)),
         ),
-        (
-            "tail without part",
-            broken(&|it| tail_of(it, &|tail| tail.part = None)),
-        ),
+        ("tail without part", broken(&|it| tail_of(it).part = None)),
         (
             "tail's number",
-            broken(&|it| tail_of(it, &|tail| tail.part = Some(part(3)))),
+            broken(&|it| tail_of(it).part = Some(part(3))),
         ),
         (
             "too long a midstate",
@@ -491,4 +492,39 @@ fn a_request_without_bytes_acknowledges_what_was_there() {
     let second = granted(&mut world, begin(&name, upload, WriteFrom::Acknowledged));
     let reply = world.apply(acknowledge(&name, upload, second.epoch, progress, vec![]));
     assert_eq!(reply, Reply::Acknowledged { offset: 30 });
+}
+
+#[test]
+fn a_tail_object_is_never_taken_for_other_bytes() {
+    let mut world = World::new();
+    let name = repo("a");
+    let (upload, grant) = world.create(&name);
+    let first = plain(upload, grant.epoch, 30);
+    let old = first.tail.clone().expect("it has one");
+    world.apply(acknowledge(&name, upload, grant.epoch, first, vec![]));
+
+    let mut grown = plain(upload, grant.epoch, 40);
+    grown.tail.as_mut().expect("it has one").key = old.key.clone();
+    let refusal = world.refused(acknowledge(&name, upload, grant.epoch, grown, vec![]));
+    assert!(
+        matches!(refusal, Refusal::Invalid { .. }),
+        "the key holds 30 bytes"
+    );
+
+    let second = granted(&mut world, begin(&name, upload, WriteFrom::Acknowledged));
+    let mut moved = at_parts(1, 1);
+    moved.offset += 30;
+    moved.midstate = midstate(130);
+    moved.tail = Some(old);
+    let refusal = world.refused(acknowledge(
+        &name,
+        upload,
+        second.epoch,
+        moved,
+        vec![part(1)],
+    ));
+    assert!(
+        matches!(refusal, Refusal::Invalid { .. }),
+        "its bytes were the first ones"
+    );
 }
