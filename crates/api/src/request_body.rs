@@ -29,17 +29,32 @@ pub(crate) struct RequestBody {
     idle_timeout: Duration,
 }
 
-/// Where a body waits while nobody reads it; empty when it was read to its end, or there is none.
+/// Where a body is between its readers.
 #[derive(Clone)]
-struct Slot(Arc<Mutex<Option<Incoming>>>);
+struct Slot(Arc<Mutex<Whereabouts>>);
+
+enum Whereabouts {
+    /// Here, perhaps begun.
+    Here(Incoming),
+    /// With somebody who reads it, or gone with an error.
+    Away,
+    /// Read to its end.
+    Ended,
+}
 
 impl Slot {
-    fn take(&self) -> Option<Incoming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take(&self) -> Whereabouts {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *place {
+            Whereabouts::Ended => Whereabouts::Ended,
+            Whereabouts::Here(_) | Whereabouts::Away => {
+                std::mem::replace(&mut place, Whereabouts::Away)
+            }
+        }
     }
 
-    fn put(&self, incoming: Incoming) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(incoming);
+    fn put(&self, whereabouts: Whereabouts) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = whereabouts;
     }
 }
 
@@ -50,7 +65,7 @@ impl RequestBody {
             return None;
         }
         let length = incoming.size_hint().exact();
-        let slot = Slot(Arc::new(Mutex::new(Some(incoming))));
+        let slot = Slot(Arc::new(Mutex::new(Whereabouts::Here(incoming))));
         Some(RequestBody {
             slot,
             length,
@@ -65,7 +80,7 @@ impl RequestBody {
 
     /// The bytes as they come. What is not read comes back when the stream is dropped.
     pub(crate) fn stream(&self, received: Arc<AtomicU64>) -> Body {
-        let Some(incoming) = self.slot.take() else {
+        let Whereabouts::Here(incoming) = self.slot.take() else {
             return Body::empty();
         };
         let stream = ClientStream {
@@ -111,8 +126,10 @@ impl RequestBody {
 
     /// Reads away what nobody read, within bounds. Answers whether the connection can be used again.
     pub(crate) async fn is_used_up(&self, expects_continue: bool) -> bool {
-        let Some(mut incoming) = self.slot.take() else {
-            return true;
+        let mut incoming = match self.slot.take() {
+            Whereabouts::Here(incoming) => incoming,
+            Whereabouts::Away => return false,
+            Whereabouts::Ended => return true,
         };
         if incoming.is_end_stream() {
             return true;
@@ -180,6 +197,7 @@ impl Stream for ClientStream {
                 }
                 Poll::Ready(None) => {
                     this.incoming = None;
+                    this.slot.put(Whereabouts::Ended);
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
@@ -201,7 +219,7 @@ impl Stream for ClientStream {
 impl Drop for ClientStream {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take() {
-            self.slot.put(incoming);
+            self.slot.put(Whereabouts::Here(incoming));
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What all replies have in common, pages, probes, CORS, methods.
 
+use metadata::TableId;
 use ports::metadata_store::faulty::{Call as MetadataCall, Fault, FaultPlan};
+use ports::metadata_store::memory::MemoryMetadataStore;
 
-use crate::client::{call, get};
+use crate::client::{Connection, call, get};
 use crate::fixture::Fixture;
 
 #[tokio::test]
@@ -146,7 +148,6 @@ async fn probes_and_page_answer() {
         .send(call("POST", "/healthz").body(""))
         .await
         .expect(405);
-    server.send(get("/metrics")).await.expect(404);
 }
 
 #[tokio::test]
@@ -206,4 +207,35 @@ async fn the_namespace_of_a_mirror_is_given_back() {
         .await
         .expect(200);
     assert_eq!(answer.header("oci-namespace"), None);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let server = Fixture::start().await;
+    let absent = crate::fixture::sha256(b"absent");
+    let missing = get(format!("/v2/a/blobs/{absent}"));
+    server.send(missing).await.expect(404);
+    let page = server.send(get("/metrics")).await.expect(200);
+    let text = String::from_utf8(page.body).expect("text");
+    let counted = "holdfast_http_requests_total{route=\"blob\",status=\"404\"}";
+    for part in [
+        counted,
+        "holdfast_http_requests_in_flight",
+        "holdfast_http_panics_total",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_bug_is_answered_all_the_same() {
+    let log = MemoryMetadataStore::with_check(|tables| {
+        let has_uploads = tables.rows().any(|(table, ..)| table == TableId::Upload);
+        assert!(!has_uploads, "a bug that this test has made");
+    });
+    let server = Fixture::over(log, |_| {}).await;
+    let mut connection = Connection::open(server.address).await;
+    let open = call("POST", "/v2/a/blobs/uploads/").body("");
+    connection.send(&open).await.expect_error(500, "UNKNOWN");
+    connection.send(&get("/v2/")).await.expect(200);
 }

@@ -122,6 +122,53 @@ async fn a_body_cut_short_leaves_the_acknowledged_offset() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_too_short_ends_the_connection_after_its_bytes() {
+    let server = Fixture::start().await;
+    let upload = server.open_upload("a").await;
+    let mut connection = Connection::open(server.address).await;
+    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+    connection
+        .write(format!("{head}0123\x01\x02\x03\r\n\r\n").as_bytes())
+        .await;
+    let answer = connection.answer("PATCH").await.expect(202);
+    assert_eq!(answer.header("range"), Some("0-3"));
+    connection.answer("GET").await.expect(400);
+    assert!(connection.is_closed().await);
+    let lengths = "Content-Length: 4\r\nContent-Length: 5\r\n";
+    let mut connection = Connection::open(server.address).await;
+    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\n{lengths}\r\n01234");
+    connection.write(head.as_bytes()).await;
+    connection.answer("PATCH").await.expect(400);
+}
+
+#[tokio::test]
+async fn of_two_writers_the_later_goes_on_and_the_earlier_is_told() {
+    let server = Fixture::start().await;
+    let upload = server.open_upload("a").await;
+    let mut earlier = Connection::open(server.address).await;
+    let head = format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+    earlier.write(head.as_bytes()).await;
+    while server.metadata.calls(MetadataCall::Propose) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let later = server.send(call("PATCH", upload).body("0123456789")).await;
+    assert_eq!(later.expect(202).header("range"), Some("0-9"));
+    earlier.write(b"def").await;
+    let fenced = earlier
+        .answer("PATCH")
+        .await
+        .expect_error(416, "BLOB_UPLOAD_INVALID");
+    assert_eq!(fenced.header("range"), Some("0-9"));
+    let location = fenced
+        .header("location")
+        .expect("where to go on")
+        .to_owned();
+    let digest = sha256(b"0123456789");
+    let closed = call("PUT", format!("{location}&digest={digest}")).body("");
+    server.send(closed).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_large_body_that_nobody_wants_closes_the_connection() {
     let server = Fixture::start().await;
     let mut connection = Connection::open(server.address).await;

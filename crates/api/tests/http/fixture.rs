@@ -1,9 +1,10 @@
 //! A server over fakes, and the things that tests push to it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api::{Info, ServeParts, Settings, serve};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
 use ports::blob_store::faulty::FaultyBlobStore;
 use ports::blob_store::memory::MemoryBlobStore;
@@ -36,7 +37,12 @@ impl Fixture {
     }
 
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Fixture {
-        let log = Arc::new(MemoryMetadataStore::new());
+        Fixture::over(MemoryMetadataStore::new(), change).await
+    }
+
+    /// A server over a log of the test's own.
+    pub async fn over(log: MemoryMetadataStore, change: impl FnOnce(&mut Settings)) -> Fixture {
+        let log = Arc::new(log);
         let plan = ports::metadata_store::faulty::FaultPlan::none();
         let metadata = Arc::new(FaultyMetadataStore::new(log, plan));
         let plan = ports::blob_store::faulty::FaultPlan::none();
@@ -68,7 +74,7 @@ impl Fixture {
                 revision: Some("abcdef".into()),
                 addresses: vec![address.to_string()],
             },
-            metrics: None,
+            metrics: Some(metrics()),
             shutdown: shutdown.clone(),
             without_delay: CancellationToken::new(),
         }));
@@ -151,6 +157,17 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The recorder of this process, which all tests share.
+fn metrics() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        PrometheusBuilder::new()
+            .install_recorder()
+            .expect("nobody else installs one")
+    };
+    RECORDER.get_or_init(install).clone()
 }
 
 /// A manifest push as it is sent.
