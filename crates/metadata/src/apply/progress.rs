@@ -17,8 +17,11 @@ use crate::typed::UploadPartRow;
 /// The most bytes of a midstate.
 const MIDSTATE_BYTES_MAX: usize = 512;
 
-/// The most bytes of an object store's receipt or of its name for a multipart upload.
-const RECEIPT_BYTES_MAX: usize = 2048;
+/// The most bytes of an object store's receipt: a sealed upload lists thousands.
+const ETAG_BYTES_MAX: usize = 128;
+
+/// The most bytes of an object store's name for a multipart upload.
+const MULTIPART_BYTES_MAX: usize = 2048;
 
 /// What an entry of a writer says.
 pub(super) struct Written<'a> {
@@ -91,7 +94,7 @@ fn adopt_multipart(
     match &row.multipart {
         Some(known) if known == multipart => Ok(()),
         Some(_) => Err(invalid("another multipart upload than the recorded one")),
-        None if multipart.0.is_empty() || multipart.0.len() > RECEIPT_BYTES_MAX => {
+        None if multipart.0.is_empty() || multipart.0.len() > MULTIPART_BYTES_MAX => {
             Err(invalid("a multipart upload of no valid name"))
         }
         None => {
@@ -114,7 +117,7 @@ fn check_parts(row: &UploadRow, written: &Written<'_>) -> Result<(), Refusal> {
         if part.size != row.part_size {
             return Err(invalid("a part of another size"));
         }
-        if part.etag.is_empty() || part.etag.len() > RECEIPT_BYTES_MAX {
+        if part.etag.is_empty() || part.etag.len() > ETAG_BYTES_MAX {
             return Err(invalid("a part of no valid receipt"));
         }
         last = part.number;
@@ -182,7 +185,7 @@ fn is_tail_part(row: &UploadRow, progress: &Progress, tail: &TailObject, part: &
         && part.number <= row.reserved_until
         && part.size == tail.size
         && !part.etag.is_empty()
-        && part.etag.len() <= RECEIPT_BYTES_MAX
+        && part.etag.len() <= ETAG_BYTES_MAX
 }
 
 fn is_tail_key(cluster: ClusterId, upload: UploadId, epoch: Epoch, key: &ObjectKey) -> bool {

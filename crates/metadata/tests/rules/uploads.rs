@@ -407,7 +407,7 @@ fn what_contradicts_the_recorded_state_is_invalid() {
         change(&mut command);
         Command::Acknowledge(command)
     };
-    let cases: [(&str, Command); 14] = [
+    let cases: [(&str, Command); 15] = [
         ("offset", broken(&|it| it.progress.offset += 1)),
         ("midstate", broken(&|it| it.progress.midstate = midstate(0))),
         (
@@ -419,6 +419,10 @@ fn what_contradicts_the_recorded_state_is_invalid() {
         ("number beyond", broken(&|it| it.parts[0].number = 33)),
         ("part size", broken(&|it| it.parts[0].size = 99)),
         ("receipt", broken(&|it| it.parts[0].etag.clear())),
+        (
+            "too long a receipt",
+            broken(&|it| it.parts[0].etag = "e".repeat(129)),
+        ),
         (
             "other multipart",
             broken(&|it| it.multipart = Some(MultipartId("n".into()))),
