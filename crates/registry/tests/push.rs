@@ -10,52 +10,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use metadata::{Command, WriteFrom};
-use oci::{Algorithm, Digest, UploadId};
 use ports::blob_store::faulty::Call;
 use proptest::prelude::*;
 use registry::{Body, BodyFailure, Error};
 use world::clients::Client;
+use world::requests::{open, patch, put, status};
 use world::{World, broken, caller, content, repository, sha256, sized, streamed};
 
 const SIZES: [usize; 9] = [0, 1, 63, 64, 65, 128, 129, 640, 1000];
-
-async fn open(world: &World) -> UploadId {
-    let opened = world
-        .registry
-        .open_upload(&caller(), &repository(), None)
-        .await;
-    opened.unwrap().upload
-}
-
-async fn patch(world: &World, upload: UploadId, from: WriteFrom, body: Body) -> Result<u64, Error> {
-    let written = world
-        .registry
-        .write_upload(&caller(), &repository(), upload, from, body)
-        .await;
-    Ok(written?.offset)
-}
-
-async fn put(
-    world: &World,
-    upload: UploadId,
-    from: WriteFrom,
-    body: Body,
-    digest: Digest,
-) -> Result<Digest, Error> {
-    let closed = world
-        .registry
-        .close_upload(&caller(), &repository(), upload, from, body, digest)
-        .await;
-    Ok(closed?.digest)
-}
-
-async fn status(world: &World, upload: UploadId) -> Result<u64, Error> {
-    let status = world
-        .registry
-        .upload_status(&caller(), &repository(), upload)
-        .await;
-    Ok(status?.offset)
-}
 
 #[tokio::test]
 async fn every_client_pushes_every_size() {
@@ -217,92 +179,6 @@ async fn a_chunk_that_starts_elsewhere_is_told_the_true_offset() {
 }
 
 #[tokio::test]
-async fn a_closing_request_sent_again_gets_the_same_answer() {
-    for size in SIZES {
-        let world = World::new();
-        let bytes = content(8, size);
-        let upload = open(&world).await;
-        for _ in 0..3 {
-            let body = sized(&bytes, 64);
-            let closed = put(&world, upload, WriteFrom::Location(0), body, sha256(&bytes)).await;
-            assert_eq!(closed.unwrap(), sha256(&bytes));
-            let at = WriteFrom::Location(size as u64);
-            let closed = put(&world, upload, at, Body::empty(), sha256(&bytes)).await;
-            assert_eq!(closed.unwrap(), sha256(&bytes));
-        }
-        let other = put(
-            &world,
-            upload,
-            WriteFrom::Acknowledged,
-            Body::empty(),
-            sha256(b"x"),
-        )
-        .await;
-        assert!(matches!(other, Err(Error::UploadUnknown)));
-        let more = patch(&world, upload, WriteFrom::Acknowledged, sized(&bytes, 9)).await;
-        assert!(matches!(more, Err(Error::UploadUnknown)));
-        assert!(matches!(
-            status(&world, upload).await,
-            Err(Error::UploadUnknown)
-        ));
-    }
-}
-
-#[tokio::test]
-async fn wrong_bytes_are_refused_and_leave_the_upload_where_it_was() {
-    for size in [0, 10, 64, 200] {
-        for algorithm in Algorithm::ALL {
-            let world = World::new();
-            let bytes = content(9, size);
-            let wrong = Digest::of(algorithm, b"something else");
-            let upload = open(&world).await;
-            let at = WriteFrom::Location(0);
-            patch(&world, upload, at, sized(&bytes.slice(..size / 2), 9))
-                .await
-                .unwrap();
-            let half = (size / 2) as u64;
-            let rest = sized(&bytes.slice(size / 2..), 64);
-            let refused = put(&world, upload, WriteFrom::Location(half), rest, wrong).await;
-            assert!(
-                matches!(refused, Err(Error::DigestMismatch { .. })),
-                "{refused:?}"
-            );
-            if size == 200 && algorithm == Algorithm::Sha512 {
-                // Its parts were sealed before they could be read back.
-                assert!(matches!(
-                    status(&world, upload).await,
-                    Err(Error::UploadUnknown)
-                ));
-                continue;
-            }
-            assert_eq!(status(&world, upload).await.unwrap(), half);
-            let rest = sized(&bytes.slice(size / 2..), 64);
-            let right = Digest::of(algorithm, &bytes);
-            put(&world, upload, WriteFrom::Location(half), rest, right)
-                .await
-                .unwrap();
-            assert_eq!(world.pull(&repository(), right).await.unwrap(), bytes);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_single_post_of_wrong_bytes_leaves_nothing() {
-    for size in [0, 10, 64, 200] {
-        let world = World::new();
-        let body = sized(&content(10, size), 30);
-        let refused = world
-            .registry
-            .push_blob(&caller(), &repository(), sha256(b"other"), body)
-            .await;
-        assert!(matches!(refused, Err(Error::DigestMismatch { .. })));
-        world.sweep().await;
-        assert_eq!(world.blobs.keys().len(), 0, "{size}");
-        assert_eq!(world.blobs.uploads_open(), 0, "{size}");
-    }
-}
-
-#[tokio::test]
 async fn a_length_that_lies_is_refused_either_way() {
     for (declared, sent) in [(10, 9), (10, 11), (300, 200), (200, 300), (1, 0)] {
         let world = World::new();
@@ -454,104 +330,6 @@ async fn a_request_whose_client_has_gone_is_done_to_its_end() {
 }
 
 #[tokio::test]
-async fn of_two_writers_the_later_one_wins_and_the_other_is_told() {
-    let world = World::new();
-    let (old, new) = (content(17, 300), content(18, 300));
-    let upload = open(&world).await;
-    let (mut sender, receiver) = mpsc::channel::<Result<Bytes, BodyFailure>>(0);
-    let body = Body {
-        stream: receiver.boxed(),
-        length: None,
-    };
-    let registry = world.registry.clone();
-    let first = tokio::spawn(async move {
-        registry
-            .write_upload(
-                &caller(),
-                &repository(),
-                upload,
-                WriteFrom::Location(0),
-                body,
-            )
-            .await
-    });
-    let send = |chunk: Bytes| Ok::<_, BodyFailure>(chunk);
-    futures::SinkExt::send(&mut sender, send(old.slice(..150)))
-        .await
-        .unwrap();
-    let second = patch(&world, upload, WriteFrom::Location(0), sized(&new, 70)).await;
-    assert_eq!(second.unwrap(), 300);
-    // The first one may notice at a checkpoint, before it takes the rest.
-    let _ = futures::SinkExt::send(&mut sender, send(old.slice(150..))).await;
-    drop(sender);
-    let fenced = first.await.unwrap();
-    assert!(
-        matches!(
-            fenced,
-            Err(Error::UploadBusyElsewhere { acknowledged: 300 })
-        ),
-        "{fenced:?}"
-    );
-    put(
-        &world,
-        upload,
-        WriteFrom::Exactly(300),
-        Body::empty(),
-        sha256(&new),
-    )
-    .await
-    .unwrap();
-    world.assert_blob(&repository(), &new).await;
-}
-
-#[tokio::test]
-async fn a_writer_that_restarts_while_an_upload_is_closed_cannot_smuggle_bytes_in() {
-    let world = World::new();
-    let (good, evil) = (content(19, 50), content(20, 50));
-    let upload = open(&world).await;
-    patch(&world, upload, WriteFrom::Location(0), sized(&good, 50))
-        .await
-        .unwrap();
-    // The closing request has looked and verified; its entry comes late, and the other's in between.
-    let late = ports::metadata_store::faulty::FaultPlan::none().on(
-        ports::metadata_store::faulty::Call::Propose,
-        1,
-        ports::metadata_store::faulty::Fault::Delay(Duration::from_millis(200)),
-    );
-    world.log.set_plan(late);
-    let registry = world.registry.clone();
-    let digest = sha256(&good);
-    let closing = tokio::spawn(async move {
-        registry
-            .close_upload(
-                &caller(),
-                &repository(),
-                upload,
-                WriteFrom::Location(50),
-                Body::empty(),
-                digest,
-            )
-            .await
-    });
-    while world
-        .log
-        .calls(ports::metadata_store::faulty::Call::Propose)
-        == 0
-    {
-        tokio::task::yield_now().await;
-    }
-    patch(&world, upload, WriteFrom::Location(0), sized(&evil, 50))
-        .await
-        .unwrap();
-    let closed = closing.await.unwrap();
-    assert!(
-        matches!(closed, Err(Error::UploadBusyElsewhere { .. })),
-        "{closed:?}"
-    );
-    assert!(world.pull(&repository(), digest).await.is_err());
-}
-
-#[tokio::test]
 async fn the_same_blob_twice_keeps_one_object() {
     let world = World::new();
     for client in Client::ALL {
@@ -567,39 +345,6 @@ async fn the_same_blob_twice_keeps_one_object() {
     world.sweep().await;
     assert_eq!(world.blobs.keys().len(), 2, "one for each algorithm");
     world.assert_blob(&repository(), &content(21, 200)).await;
-}
-
-#[tokio::test]
-async fn a_cancelled_upload_leaves_nothing() {
-    for size in [0, 10, 300] {
-        let world = World::new();
-        let upload = open(&world).await;
-        patch(
-            &world,
-            upload,
-            WriteFrom::Exactly(0),
-            sized(&content(22, size), 50),
-        )
-        .await
-        .unwrap();
-        world
-            .registry
-            .cancel_upload(&caller(), &repository(), upload)
-            .await
-            .unwrap();
-        let again = world
-            .registry
-            .cancel_upload(&caller(), &repository(), upload)
-            .await;
-        assert!(matches!(again, Err(Error::UploadUnknown)));
-        assert!(matches!(
-            status(&world, upload).await,
-            Err(Error::UploadUnknown)
-        ));
-        world.sweep().await;
-        assert_eq!(world.blobs.keys().len(), 0);
-        assert_eq!(world.blobs.uploads_open(), 0);
-    }
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test uses its share")]
 
 pub mod clients;
+pub mod images;
+pub mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
