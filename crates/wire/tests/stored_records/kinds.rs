@@ -1,0 +1,31 @@
+//! The names of all kinds, so that none is left without a sample and a golden file.
+
+use metadata::{Command, Refusal, Reply, Row};
+
+// Lists the variants of an enum so that a new one is a compile error here until it is named, and a failed test until
+// it has a sample and a golden file.
+macro_rules! kinds {
+    ($(#[$doc:meta])* $function:ident, $all:ident, $enum:ident: $($variant:ident),* $(,)?) => {
+        pub const $all: &[&str] = &[$(stringify!($variant)),*];
+        $(#[$doc])*
+        pub fn $function(value: &$enum) -> &'static str {
+            match value {
+                $($enum::$variant { .. } => stringify!($variant),)*
+            }
+        }
+    };
+}
+
+kinds!(command_kind, COMMANDS, Command:
+    InitializeCluster, CreateUpload, BeginWrite, Checkpoint, Acknowledge, AcknowledgeCheckpoint, SealUpload,
+    FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted);
+kinds!(reply_kind, REPLIES, Reply:
+    Done, Initialized, UploadCreated, WriteGranted, Checkpointed, Acknowledged, Sealed, BlobFinished, Mounted,
+    MountMissed, ManifestPut, DeletionContinues, Refused);
+kinds!(refusal_kind, REFUSALS, Refusal:
+    OutcomeUnknown, AlreadyInitialized, NotInitialized, RepositoryUnknown, UploadUnknown, OffsetMismatch, Fenced,
+    Sealed, WrongEnd, TooManyParts, BlobUnknown, BlobInUse, ManifestUnknown, BlobsUnknown, TagUnknown,
+    PreconditionFailed, DeletionInProgress, Invalid, IdempotencyKeyReused);
+kinds!(row_kind, ROWS, Row:
+    Cluster, Repository, Tag, Manifest, ManifestLink, Referrer, Blob, BlobLink, Count, Upload, UploadPart, Deletion,
+    Reply, CommandId, UploadId, FirstAnswer, Present);

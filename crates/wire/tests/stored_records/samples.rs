@@ -1,0 +1,605 @@
+//! One value of every persisted kind, as full as it can be. What they encode to is in `golden/`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metadata::{
+    Acknowledge, BeginWrite, BlobLinkRow, BlobRow, BlobState, Checkpoint, ClusterId, ClusterRow,
+    Command, CommandId, CreateUpload, DeletionRow, Entry, Epoch, FinishUpload, LogIndex, LogTime,
+    ManifestLinkRow, ManifestReference, ManifestRow, Mount, MultipartId, ObjectKey, Part, Payload,
+    Precondition, PrincipalName, Progress, PutManifest, ReferrerRow, Refusal, Reply, ReplyRow,
+    RepositoryRow, Row, SealUpload, SealedObject, TableId, TagRow, TailObject, UploadEnd,
+    UploadRow, UploadState, WriteFrom, WriteGrant,
+};
+use oci::{Algorithm, Descriptor, Digest, MediaType, OpaqueJson, RepositoryName, Tag, UploadId};
+
+fn repository() -> RepositoryName {
+    RepositoryName::parse("team/app").unwrap()
+}
+
+fn upload() -> UploadId {
+    UploadId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10)
+}
+
+fn cluster() -> ClusterId {
+    ClusterId(0xf0e0_d0c0_b0a0_9080_7060_5040_3020_1000)
+}
+
+fn digest(n: u8) -> Digest {
+    Digest::from_bytes(Algorithm::Sha256, &[n; 32]).unwrap()
+}
+
+fn long_digest(n: u8) -> Digest {
+    Digest::from_bytes(Algorithm::Sha512, &[n; 64]).unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    Tag::parse(text).unwrap()
+}
+
+fn principal() -> PrincipalName {
+    PrincipalName(Arc::from("robot$ci"))
+}
+
+fn multipart() -> Option<MultipartId> {
+    Some(MultipartId(Arc::from("2~multipart")))
+}
+
+fn part(number: u32) -> Part {
+    Part {
+        number,
+        etag: format!("\"etag-{number}\""),
+        size: 8 << 20,
+    }
+}
+
+fn data_key() -> ObjectKey {
+    ObjectKey::data(cluster(), upload(), Epoch(3))
+}
+
+fn progress() -> Progress {
+    let key = ObjectKey::tail(cluster(), upload(), Epoch(3), 16 << 20);
+    Progress {
+        offset: (16 << 20) + 5,
+        midstate: Bytes::from_static(b"\x01midstate"),
+        last_part: 2,
+        tail: Some(TailObject {
+            key,
+            size: 5,
+            part: Some(Part {
+                number: 3,
+                etag: "\"tail\"".into(),
+                size: 5,
+            }),
+        }),
+    }
+}
+
+fn sealed() -> SealedObject {
+    SealedObject {
+        digest: long_digest(9),
+        size: (16 << 20) + 5,
+        key: data_key(),
+        multipart: MultipartId(Arc::from("2~multipart")),
+        parts: vec![part(1), part(2)],
+        unverified: true,
+    }
+}
+
+fn grant() -> WriteGrant {
+    WriteGrant {
+        epoch: Epoch(4),
+        progress: progress(),
+        algorithm: Algorithm::Sha512,
+        part_size: 8 << 20,
+        parts_count: 2,
+        multipart: multipart(),
+        key: data_key(),
+        next_part: 33,
+        reserved_until: 64,
+    }
+}
+
+fn descriptor() -> Descriptor {
+    let mut descriptor = Descriptor::new(MediaType::OCI_MANIFEST, digest(7), 1234);
+    descriptor.urls = vec!["https://example.com/layer".to_owned()];
+    descriptor.annotations = BTreeMap::from([
+        ("a".to_owned(), "1".to_owned()),
+        ("b".to_owned(), String::new()),
+    ]);
+    descriptor.data = Some("e30=".to_owned());
+    descriptor.artifact_type = Some("application/vnd.example.signature".to_owned());
+    descriptor.platform =
+        Some(OpaqueJson::parse(r#"{"os":"linux","architecture":"amd64"}"#).unwrap());
+    descriptor
+}
+
+fn references() -> Vec<ManifestReference> {
+    vec![
+        ManifestReference::RequiredBlob(digest(1)),
+        ManifestReference::OptionalBlob(digest(2)),
+        ManifestReference::Child(long_digest(3)),
+    ]
+}
+
+fn writer_end() -> UploadEnd {
+    UploadEnd::Writer {
+        epoch: Epoch(3),
+        progress: progress(),
+        parts: vec![part(2)],
+        multipart: multipart(),
+    }
+}
+
+/// Commands, at least one of every kind.
+pub fn commands() -> Vec<(&'static str, Command)> {
+    let put = PutManifest {
+        repository: repository(),
+        digest: digest(5),
+        media_type: MediaType::OCI_MANIFEST,
+        size: 17,
+        payload: Payload::Inline(Bytes::from_static(b"{\"schemaVersion\":2}")),
+        references: references(),
+        config: Some(digest(1)),
+        subject: Some(digest(6)),
+        referrer: Some(Box::new(descriptor())),
+        tags: vec![tag("latest"), tag("v1")],
+        precondition: Some(Precondition::Matches(vec![digest(8), digest(9)])),
+        idempotency_key: Some("key-1".to_owned()),
+        principal: principal(),
+    };
+    let large = PutManifest {
+        payload: Payload::Object(ObjectKey::manifest(cluster(), 77)),
+        references: Vec::new(),
+        config: None,
+        subject: None,
+        referrer: None,
+        tags: Vec::new(),
+        precondition: None,
+        idempotency_key: None,
+        ..put.clone()
+    };
+    let begin = |from| {
+        Command::BeginWrite(BeginWrite {
+            repository: repository(),
+            upload: upload(),
+            from,
+        })
+    };
+    let delete_tag = |precondition| Command::DeleteTag {
+        repository: repository(),
+        tag: tag("v1"),
+        precondition,
+        principal: principal(),
+    };
+    let finish = |end| {
+        Command::FinishUpload(FinishUpload {
+            repository: repository(),
+            upload: upload(),
+            digest: digest(4),
+            end,
+            principal: principal(),
+        })
+    };
+    vec![
+        ("", Command::InitializeCluster { cluster: cluster() }),
+        (
+            "",
+            Command::CreateUpload(CreateUpload {
+                upload: upload(),
+                repository: repository(),
+                algorithm: Algorithm::Sha512,
+                part_size: 8 << 20,
+                write: true,
+                principal: principal(),
+            }),
+        ),
+        ("exactly", begin(WriteFrom::Exactly(42))),
+        ("location", begin(WriteFrom::Location(0))),
+        ("acknowledged", begin(WriteFrom::Acknowledged)),
+        (
+            "",
+            Command::Checkpoint(Checkpoint {
+                repository: repository(),
+                upload: upload(),
+                epoch: Epoch(3),
+                progress: Progress {
+                    tail: None,
+                    ..progress()
+                },
+                parts: vec![part(1), part(2)],
+                multipart: multipart(),
+                reserve: 100,
+            }),
+        ),
+        (
+            "",
+            Command::Acknowledge(Acknowledge {
+                repository: repository(),
+                upload: upload(),
+                epoch: Epoch(3),
+                progress: progress(),
+                parts: vec![part(2)],
+                multipart: None,
+            }),
+        ),
+        (
+            "",
+            Command::AcknowledgeCheckpoint {
+                repository: repository(),
+                upload: upload(),
+            },
+        ),
+        (
+            "",
+            Command::SealUpload(SealUpload {
+                repository: repository(),
+                upload: upload(),
+                digest: long_digest(4),
+                end: writer_end(),
+                unverified: true,
+            }),
+        ),
+        ("writer", finish(Some(writer_end()))),
+        (
+            "acknowledged",
+            finish(Some(UploadEnd::Acknowledged { offset: Some(0) })),
+        ),
+        ("sealed", finish(None)),
+        (
+            "",
+            Command::CancelUpload {
+                repository: repository(),
+                upload: upload(),
+            },
+        ),
+        (
+            "",
+            Command::Mount(Mount {
+                repository: repository(),
+                digest: digest(4),
+                from: Some(RepositoryName::parse("base").unwrap()),
+                principal: principal(),
+            }),
+        ),
+        ("inline", Command::PutManifest(put)),
+        ("object", Command::PutManifest(large)),
+        ("", delete_tag(None)),
+        ("exists", delete_tag(Some(Precondition::Exists))),
+        ("absent", delete_tag(Some(Precondition::Absent))),
+        (
+            "matches-none",
+            delete_tag(Some(Precondition::MatchesNone(vec![long_digest(1)]))),
+        ),
+        (
+            "",
+            Command::DeleteManifest {
+                repository: repository(),
+                digest: digest(5),
+                principal: principal(),
+            },
+        ),
+        (
+            "",
+            Command::DeleteBlob {
+                repository: repository(),
+                digest: digest(5),
+                principal: principal(),
+            },
+        ),
+        (
+            "",
+            Command::RenewBlob {
+                repository: repository(),
+                digest: digest(5),
+            },
+        ),
+        (
+            "",
+            Command::ObjectsDeleted {
+                keys: vec![data_key(), ObjectKey::manifest(cluster(), 1)],
+            },
+        ),
+    ]
+}
+
+/// The entry around a command.
+pub fn entry(command: Command) -> Entry {
+    let id = CommandId {
+        incarnation: 0x1122_3344_5566_7788_99aa_bbcc_ddee_ff00,
+        sequence: 12,
+    };
+    Entry {
+        id,
+        seen: LogIndex(34),
+        stamped: LogTime(1_700_000_000_123),
+        command,
+    }
+}
+
+/// Refusals, one of every kind.
+pub fn refusals() -> Vec<Refusal> {
+    vec![
+        Refusal::OutcomeUnknown,
+        Refusal::AlreadyInitialized { cluster: cluster() },
+        Refusal::NotInitialized,
+        Refusal::RepositoryUnknown,
+        Refusal::UploadUnknown,
+        Refusal::OffsetMismatch { acknowledged: 4096 },
+        Refusal::Fenced { acknowledged: 0 },
+        Refusal::Sealed { digest: digest(1) },
+        Refusal::WrongEnd,
+        Refusal::TooManyParts,
+        Refusal::BlobUnknown,
+        Refusal::BlobInUse { manifests: 3 },
+        Refusal::ManifestUnknown,
+        Refusal::BlobsUnknown {
+            digests: vec![digest(1), long_digest(2)],
+        },
+        Refusal::TagUnknown,
+        Refusal::PreconditionFailed {
+            tag: Some(tag("v1")),
+            current: Some(digest(2)),
+        },
+        Refusal::DeletionInProgress,
+        Refusal::Invalid {
+            reason: "too many references".to_owned(),
+        },
+        Refusal::IdempotencyKeyReused {
+            repository: repository(),
+        },
+    ]
+}
+
+/// Replies, one of every kind; refusals apart.
+pub fn replies() -> Vec<Reply> {
+    vec![
+        Reply::Done,
+        Reply::Initialized { cluster: cluster() },
+        Reply::UploadCreated {
+            grant: Some(Box::new(grant())),
+        },
+        Reply::WriteGranted(Box::new(grant())),
+        Reply::Checkpointed { reserved_until: 64 },
+        Reply::Acknowledged { offset: 4096 },
+        Reply::Sealed(Box::new(sealed())),
+        Reply::BlobFinished {
+            digest: digest(4),
+            size: 99,
+        },
+        Reply::Mounted { size: 99 },
+        Reply::MountMissed,
+        Reply::ManifestPut { created: true },
+        Reply::DeletionContinues,
+        Reply::Refused(Refusal::TagUnknown),
+    ]
+}
+
+/// Rows, at least one of every table and of every state.
+pub fn rows() -> Vec<(TableId, &'static str, Row)> {
+    let blob = |state| {
+        Row::Blob(BlobRow {
+            key: data_key(),
+            size: 99,
+            count: 2,
+            state,
+        })
+    };
+    let upload_row = |state| {
+        Row::Upload(UploadRow {
+            repository: repository(),
+            algorithm: Algorithm::Sha256,
+            part_size: 8 << 20,
+            epoch: Epoch(3),
+            key: Some(data_key()),
+            multipart: multipart(),
+            acknowledged: progress(),
+            started: Some(Progress::default()),
+            checkpoint: Some(Progress {
+                tail: None,
+                ..progress()
+            }),
+            granted_from: 33,
+            reserved_until: 64,
+            state,
+            last_activity: LogTime(1_700_000_000_123),
+            by: principal(),
+        })
+    };
+    let first_answer = || Row::FirstAnswer {
+        time: LogTime(5),
+        repository: repository(),
+        digest: digest(5),
+        request: digest(6),
+        reply: Reply::ManifestPut { created: false },
+    };
+    let manifest = ManifestRow {
+        media_type: MediaType::OCI_MANIFEST,
+        size: 17,
+        payload: Payload::Inline(Bytes::from_static(b"{\"schemaVersion\":2}")),
+        config: Some(digest(1)),
+        subject: Some(digest(6)),
+        referrer: Some(Box::new(descriptor())),
+        references: references(),
+        count: 2,
+    };
+    vec![
+        (
+            TableId::Cluster,
+            "",
+            Row::Cluster(ClusterRow {
+                cluster: Some(cluster()),
+                time: LogTime(1_700_000_000_123),
+                format: 1,
+                repositories: 2,
+                replies: 3,
+                replies_floor: LogIndex(4),
+            }),
+        ),
+        (
+            TableId::Repository,
+            "",
+            Row::Repository(RepositoryRow {
+                created: LogTime(5),
+                manifests: 6,
+                tags: 7,
+                blobs: 8,
+                bytes: 9,
+                ending: 10,
+            }),
+        ),
+        (
+            TableId::Tag,
+            "",
+            Row::Tag(TagRow {
+                digest: digest(5),
+                media_type: MediaType::OCI_INDEX,
+                size: 17,
+                version: 3,
+                moved: LogTime(5),
+                by: principal(),
+                link: LogIndex(12),
+            }),
+        ),
+        (TableId::Manifest, "", Row::Manifest(manifest)),
+        (
+            TableId::ManifestLink,
+            "",
+            Row::ManifestLink(ManifestLinkRow {
+                created_at: LogIndex(12),
+                created: LogTime(5),
+                by: principal(),
+                ending: true,
+            }),
+        ),
+        (TableId::ManifestTag, "", Row::Present),
+        (
+            TableId::Referrer,
+            "",
+            Row::Referrer(ReferrerRow {
+                descriptor: descriptor(),
+            }),
+        ),
+        (TableId::Parent, "", Row::Present),
+        (TableId::Blob, "referenced", blob(BlobState::Referenced)),
+        (
+            TableId::Blob,
+            "unreferenced",
+            blob(BlobState::Unreferenced { since: LogTime(5) }),
+        ),
+        (
+            TableId::Blob,
+            "condemned",
+            blob(BlobState::Condemned { since: LogTime(6) }),
+        ),
+        (
+            TableId::BlobLink,
+            "",
+            Row::BlobLink(BlobLinkRow {
+                created: LogTime(5),
+                by: principal(),
+                mounted_from: Some(RepositoryName::parse("base").unwrap()),
+                manifests: 2,
+            }),
+        ),
+        (TableId::BlobHolder, "", Row::Present),
+        (TableId::ProjectCount, "", Row::Count(3)),
+        (TableId::Upload, "open", upload_row(UploadState::Open)),
+        (
+            TableId::Upload,
+            "sealed",
+            upload_row(UploadState::Sealed(Box::new(sealed()))),
+        ),
+        (
+            TableId::Upload,
+            "finished",
+            upload_row(UploadState::Finished {
+                digest: digest(4),
+                size: 99,
+            }),
+        ),
+        (
+            TableId::UploadPart,
+            "",
+            Row::UploadPart {
+                etag: "\"etag\"".to_owned(),
+                size: 8 << 20,
+            },
+        ),
+        (TableId::FinishedUpload, "", Row::UploadId(upload())),
+        (
+            TableId::Deletion,
+            "",
+            Row::Deletion(DeletionRow {
+                key: data_key(),
+                multipart: multipart(),
+            }),
+        ),
+        (
+            TableId::Reply,
+            "",
+            Row::Reply(ReplyRow {
+                index: LogIndex(12),
+                time: LogTime(5),
+                reply: Reply::Acknowledged { offset: 1 },
+            }),
+        ),
+        (
+            TableId::ReplyOrder,
+            "",
+            Row::CommandId(CommandId {
+                incarnation: 7,
+                sequence: 8,
+            }),
+        ),
+        (TableId::RecentPut, "", first_answer()),
+        (TableId::IdempotencyKey, "", first_answer()),
+        (TableId::FirstAnswerOrder, "", Row::Present),
+        (TableId::AwaitedBlob, "", Row::Count(3)),
+    ]
+}
+
+/// A membership in the middle of a change.
+pub fn membership() -> wire::Membership {
+    wire::Membership {
+        configs: vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 2, 4])],
+        nodes: BTreeMap::from([
+            (1, "a:1".to_owned()),
+            (2, String::new()),
+            (3, "c:3".to_owned()),
+            (4, "d".to_owned()),
+        ]),
+    }
+}
+
+/// Somewhere in the log.
+pub fn log_id() -> wire::LogId {
+    wire::LogId {
+        term: 3,
+        node: 2,
+        index: 70_000,
+    }
+}
+
+/// How far some tables have come.
+pub fn applied_state() -> wire::AppliedState {
+    let membership = wire::StoredMembership {
+        id: Some(log_id()),
+        membership: membership(),
+    };
+    wire::AppliedState {
+        applied: Some(log_id()),
+        membership,
+    }
+}
+
+/// A start of a member.
+pub fn identity() -> wire::MemberIdentity {
+    wire::MemberIdentity {
+        node: 1,
+        starts: 9,
+        nonce: 0xabc,
+        previous_nonce: u128::MAX,
+    }
+}
