@@ -93,3 +93,63 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemberConfig;
+    use metadata::{Answer, ClusterId, Query, Refusal};
+    use ports::MetadataStore;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_same_command_again_gets_the_first_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = MemberConfig {
+            segment_bytes: 64 * 1024,
+            free_bytes_min: 0,
+            ..MemberConfig::new(folder.path().into(), 1)
+        };
+        let member = Member::open(config).await.unwrap();
+        let deadline = Deadline::now() + Duration::from_secs(20);
+        let Answer::Cluster(view) = member.read(Query::Cluster, deadline).await.unwrap().answer
+        else {
+            panic!("no answer about the cluster");
+        };
+        let cluster = view.cluster.unwrap();
+        // The first command of this start named the cluster; any other of that id is that one, sent again.
+        let id = CommandId {
+            incarnation: member.incarnation,
+            sequence: 0,
+        };
+        let propose = |id, cluster| {
+            let entry = Entry {
+                id,
+                seen: LogIndex(0),
+                stamped: member.stamp(),
+                command: Command::InitializeCluster { cluster },
+            };
+            member.propose_entry(Arc::new(entry), deadline)
+        };
+        let again = propose(id, ClusterId(1)).await.unwrap();
+        assert_eq!(again, Reply::Initialized { cluster });
+        let another = propose(
+            CommandId {
+                sequence: 1_000,
+                ..id
+            },
+            ClusterId(1),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            another,
+            Reply::Refused(Refusal::AlreadyInitialized { cluster })
+        );
+        member.shutdown().await;
+        let stopped = member
+            .propose(Command::InitializeCluster { cluster }, deadline)
+            .await;
+        assert!(matches!(stopped, Err(MetadataFailure::Stopped { .. })));
+    }
+}

@@ -10,6 +10,8 @@ mod store;
 mod vote_file;
 mod writer;
 
+#[cfg(test)]
+mod crash_tests;
 
 pub(crate) use space::{DiskSpace, free_bytes};
 pub(crate) use store::{LogSettings, LogStore};
