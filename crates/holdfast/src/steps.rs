@@ -14,7 +14,8 @@ const VARIABLE: &str = "HOLDFAST_CRASH_AT";
 
 /// The steps of all crates.
 fn all() -> impl Iterator<Item = &'static str> {
-    registry::steps::ALL.iter().copied()
+    let steps = [registry::steps::ALL, blobs::STEPS, metadata_raft::STEPS];
+    steps.into_iter().flatten().copied()
 }
 
 /// Every step, one a line.

@@ -1,8 +1,9 @@
 //! What each part of the node is told: its own settings, made from the configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use blobs::{FolderSettings, S3Settings, StorageSettings};
+use metadata_raft::MemberConfig;
 
 use super::check::largest_blob;
 use super::settings::{S3, Settings};
@@ -10,6 +11,9 @@ use super::value::{ByteSize, Span};
 
 /// The most objects that are removed at once; S3 takes a thousand.
 const SWEEP_BATCH: usize = 500;
+
+/// The id of a node that is alone; ids are never used again, so a cluster goes on counting from here.
+const ONLY_NODE: u64 = 1;
 
 /// The most bytes of headers that one request may have.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -55,6 +59,18 @@ pub fn registry_settings(settings: &Settings) -> registry::Settings {
         retry_after: settings.server.retry_after.0,
         sweep_interval: uploads.sweep_interval.0,
         sweep_batch: SWEEP_BATCH,
+    }
+}
+
+/// What the metadata log is told; `folder` is where it is kept.
+pub fn member_config(settings: &Settings, folder: PathBuf) -> MemberConfig {
+    let metadata = &settings.metadata;
+    MemberConfig {
+        log_cache_bytes: bytes(metadata.log_cache),
+        table_cache_bytes: bytes(metadata.cache),
+        snapshot_every_bytes: metadata.snapshot_after.0,
+        free_bytes_min: metadata.free_space_min.0,
+        ..MemberConfig::new(folder, ONLY_NODE)
     }
 }
 

@@ -57,7 +57,8 @@ sections! {
         /// The folder of everything that this node keeps: the metadata log, its tables, and the blobs unless they
         /// are kept elsewhere. It is made when it does not exist, and used by one process at a time.
         data: PathBuf = "holdfast-data";
-        /// How much of the data folder's disk must be free for the node to start.
+        /// How much of the data folder's disk must be free for the node to start. When less than
+        /// `metadata.free_space_min` is left while it runs, it refuses writes and goes on serving pulls.
         free_space_min: ByteSize = "256MiB" in "16MiB" ..= "1024TiB";
         /// How many connections are served at once. A few more are told to come back (429); the rest wait in the
         /// operating system's queue.
@@ -172,9 +173,13 @@ sections! {
     /// The metadata log and its tables.
     metadata: Metadata as "metadata" {
         /// Memory for pages of the tables. More makes large registries faster.
-        cache: ByteSize = "32MiB" in "4MiB" ..= "1TiB";
+        cache: ByteSize = "48MiB" in "4MiB" ..= "1TiB";
+        /// Memory for the log's latest entries.
+        log_cache: ByteSize = "8MiB" in "1MiB" ..= "16GiB";
         /// How many bytes of log are written between two snapshots. Less makes restarts faster and writes more.
         snapshot_after: ByteSize = "64MiB" in "1MiB" ..= "16GiB";
+        /// Writes are refused while less of the disk is free, so that nothing is torn when it fills.
+        free_space_min: ByteSize = "64MiB" in "16MiB" ..= "1TiB";
     }
 
     /// Pushes of blobs.

@@ -106,7 +106,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     sweep
         .await
         .map_err(|error| Failure::new(format!("the sweep failed: {error}")))?;
-    node.close().await?;
+    node.close().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use ports::metadata_store::memory::MemoryMetadataStore;
-use ports::{BlobStore, MetadataStore, RandomIds, SystemClock};
+use metadata_raft::Member;
+use ports::{BlobStore, RandomIds, SystemClock};
 use registry::{Parts, Registry, Sweeper};
 
 use super::data_folder::DataFolder;
-use crate::config::{Settings, registry_settings, storage_settings};
+use crate::config::{Settings, member_config, registry_settings, storage_settings};
 use crate::failure::Failure;
 
 /// One node.
 pub struct Node {
+    member: Arc<Member>,
     registry: Registry,
     blobs: Arc<dyn BlobStore>,
 }
@@ -27,15 +28,21 @@ impl Node {
             .map_err(|failure| {
                 Failure::new(format!("{failure}; `holdfast storage check` tells more"))
             })?;
-        let metadata: Arc<dyn MetadataStore> = Arc::new(MemoryMetadataStore::new());
+        let member = Member::open(member_config(settings, data.metadata()))
+            .await
+            .map_err(|failure| Failure::new(failure.to_string()))?;
         let registry = Registry::new(Parts {
-            metadata,
+            metadata: member.clone(),
             blobs: Arc::clone(&blobs),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             settings: registry_settings(settings),
         });
-        Ok(Node { registry, blobs })
+        Ok(Node {
+            member,
+            registry,
+            blobs,
+        })
     }
 
     /// The use-cases.
@@ -54,10 +61,7 @@ impl Node {
     }
 
     /// Closes the log; what was acknowledged is durable already.
-    ///
-    /// # Errors
-    /// When the last writes of the log fail.
-    pub async fn close(self) -> Result<(), Failure> {
-        Ok(())
+    pub async fn close(self) {
+        self.member.shutdown().await;
     }
 }
