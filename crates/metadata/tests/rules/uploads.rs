@@ -387,23 +387,26 @@ fn tail_of(command: &mut Acknowledge) -> &mut TailObject {
     command.progress.tail.as_mut().expect("it has one")
 }
 
+/// What goes on rightly from [`checkpoint`].
+fn third_part_and_tail(repository: &RepositoryName, upload: UploadId, epoch: Epoch) -> Acknowledge {
+    Acknowledge {
+        repository: repository.clone(),
+        upload,
+        epoch,
+        progress: with_tail(at_parts(3, 3), upload, epoch, 20),
+        parts: vec![part(3)],
+        multipart: multipart(),
+    }
+}
+
 #[test]
 fn what_contradicts_the_recorded_state_is_invalid() {
     let mut world = World::new();
     let name = repo("a");
     let (upload, grant) = world.create(&name);
     world.apply(Command::Checkpoint(checkpoint(&name, upload, grant.epoch)));
-    let epoch = grant.epoch;
-    let base = with_tail(at_parts(3, 3), upload, epoch, 20);
     let broken = |change: &dyn Fn(&mut Acknowledge)| {
-        let mut command = Acknowledge {
-            repository: name.clone(),
-            upload,
-            epoch,
-            progress: base.clone(),
-            parts: vec![part(3)],
-            multipart: multipart(),
-        };
+        let mut command = third_part_and_tail(&name, upload, grant.epoch);
         change(&mut command);
         Command::Acknowledge(command)
     };
