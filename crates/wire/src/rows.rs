@@ -116,11 +116,7 @@ pub fn decode_row(table: TableId, bytes: &[u8]) -> Result<Row, DecodeError> {
             }
         }
         TableId::Deletion => {
-            let row = strict::<pb::DeletionRow>(bytes, "a deletion's row")?;
-            Row::Deletion(DeletionRow {
-                key: key_from(&row.key)?,
-                multipart: multipart_from(row.multipart),
-            })
+            Row::Deletion(strict::<pb::DeletionRow>(bytes, "a deletion's row")?.try_into()?)
         }
         TableId::Reply => Row::Reply(strict::<pb::ReplyRow>(bytes, "a reply's row")?.try_into()?),
         TableId::ReplyOrder => {
@@ -427,6 +423,17 @@ impl TryFrom<pb::UploadRow> for UploadRow {
             state,
             last_activity: LogTime(row.last_activity),
             by: principal_from(row.by),
+        })
+    }
+}
+
+impl TryFrom<pb::DeletionRow> for DeletionRow {
+    type Error = DecodeError;
+
+    fn try_from(row: pb::DeletionRow) -> Result<Self, DecodeError> {
+        Ok(DeletionRow {
+            key: key_from(&row.key)?,
+            multipart: multipart_from(row.multipart),
         })
     }
 }

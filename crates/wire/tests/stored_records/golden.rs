@@ -149,7 +149,7 @@ fn check_raft_records(golden: &mut Golden) {
         id: samples::log_id(),
         payload,
     };
-    let command = samples::entry(samples::commands().remove(0).1);
+    let command = samples::first_entry();
     for (kind, entry) in [
         ("blank", at(LogPayload::Blank)),
         ("command", at(LogPayload::Command(Boxed(Box::new(command))))),
@@ -183,6 +183,10 @@ fn check_raft_records(golden: &mut Golden) {
         wire::encode_member_identity,
         wire::decode_member_identity,
     );
+    check_snapshot_chunks(golden);
+}
+
+fn check_snapshot_chunks(golden: &mut Golden) {
     let header = wire::SnapshotHeader {
         state: samples::applied_state(),
     };
@@ -218,7 +222,7 @@ fn check_raft_records(golden: &mut Golden) {
 
 #[test]
 fn what_a_newer_build_wrote_is_refused_and_never_skipped() {
-    let entry = samples::entry(samples::commands().remove(0).1);
+    let entry = samples::first_entry();
     let mut bytes = wire::encode_entry(&entry);
     // Field 1000, a varint.
     bytes.extend_from_slice(&[0xc0, 0x3e, 0x01]);

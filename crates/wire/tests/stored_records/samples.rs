@@ -134,6 +134,102 @@ fn writer_end() -> UploadEnd {
 
 /// Commands, at least one of every kind.
 pub fn commands() -> Vec<(&'static str, Command)> {
+    let mut commands = upload_commands();
+    commands.extend(upload_end_commands());
+    commands.extend(put_manifest_commands());
+    commands.extend(other_commands());
+    commands
+}
+
+fn upload_commands() -> Vec<(&'static str, Command)> {
+    let begin = |from| {
+        Command::BeginWrite(BeginWrite {
+            repository: repository(),
+            upload: upload(),
+            from,
+        })
+    };
+    let create = CreateUpload {
+        upload: upload(),
+        repository: repository(),
+        algorithm: Algorithm::Sha512,
+        part_size: 8 << 20,
+        write: true,
+        principal: principal(),
+    };
+    let checkpoint = Checkpoint {
+        repository: repository(),
+        upload: upload(),
+        epoch: Epoch(3),
+        progress: Progress {
+            tail: None,
+            ..progress()
+        },
+        parts: vec![part(1), part(2)],
+        multipart: multipart(),
+        reserve: 100,
+    };
+    let acknowledge = Acknowledge {
+        repository: repository(),
+        upload: upload(),
+        epoch: Epoch(3),
+        progress: progress(),
+        parts: vec![part(2)],
+        multipart: None,
+    };
+    vec![
+        ("", Command::CreateUpload(create)),
+        ("exactly", begin(WriteFrom::Exactly(42))),
+        ("location", begin(WriteFrom::Location(0))),
+        ("acknowledged", begin(WriteFrom::Acknowledged)),
+        ("", Command::Checkpoint(checkpoint)),
+        ("", Command::Acknowledge(acknowledge)),
+        (
+            "",
+            Command::AcknowledgeCheckpoint {
+                repository: repository(),
+                upload: upload(),
+            },
+        ),
+    ]
+}
+
+fn upload_end_commands() -> Vec<(&'static str, Command)> {
+    let finish = |end| {
+        Command::FinishUpload(FinishUpload {
+            repository: repository(),
+            upload: upload(),
+            digest: digest(4),
+            end,
+            principal: principal(),
+        })
+    };
+    let seal = SealUpload {
+        repository: repository(),
+        upload: upload(),
+        digest: long_digest(4),
+        end: writer_end(),
+        unverified: true,
+    };
+    vec![
+        ("", Command::SealUpload(seal)),
+        ("writer", finish(Some(writer_end()))),
+        (
+            "acknowledged",
+            finish(Some(UploadEnd::Acknowledged { offset: Some(0) })),
+        ),
+        ("sealed", finish(None)),
+        (
+            "",
+            Command::CancelUpload {
+                repository: repository(),
+                upload: upload(),
+            },
+        ),
+    ]
+}
+
+fn put_manifest_commands() -> Vec<(&'static str, Command)> {
     let put = PutManifest {
         repository: repository(),
         digest: digest(5),
@@ -160,111 +256,28 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         idempotency_key: None,
         ..put.clone()
     };
-    let begin = |from| {
-        Command::BeginWrite(BeginWrite {
-            repository: repository(),
-            upload: upload(),
-            from,
-        })
-    };
+    vec![
+        ("inline", Command::PutManifest(put)),
+        ("object", Command::PutManifest(large)),
+    ]
+}
+
+fn other_commands() -> Vec<(&'static str, Command)> {
     let delete_tag = |precondition| Command::DeleteTag {
         repository: repository(),
         tag: tag("v1"),
         precondition,
         principal: principal(),
     };
-    let finish = |end| {
-        Command::FinishUpload(FinishUpload {
-            repository: repository(),
-            upload: upload(),
-            digest: digest(4),
-            end,
-            principal: principal(),
-        })
+    let mount = Mount {
+        repository: repository(),
+        digest: digest(4),
+        from: Some(RepositoryName::parse("base").unwrap()),
+        principal: principal(),
     };
     vec![
         ("", Command::InitializeCluster { cluster: cluster() }),
-        (
-            "",
-            Command::CreateUpload(CreateUpload {
-                upload: upload(),
-                repository: repository(),
-                algorithm: Algorithm::Sha512,
-                part_size: 8 << 20,
-                write: true,
-                principal: principal(),
-            }),
-        ),
-        ("exactly", begin(WriteFrom::Exactly(42))),
-        ("location", begin(WriteFrom::Location(0))),
-        ("acknowledged", begin(WriteFrom::Acknowledged)),
-        (
-            "",
-            Command::Checkpoint(Checkpoint {
-                repository: repository(),
-                upload: upload(),
-                epoch: Epoch(3),
-                progress: Progress {
-                    tail: None,
-                    ..progress()
-                },
-                parts: vec![part(1), part(2)],
-                multipart: multipart(),
-                reserve: 100,
-            }),
-        ),
-        (
-            "",
-            Command::Acknowledge(Acknowledge {
-                repository: repository(),
-                upload: upload(),
-                epoch: Epoch(3),
-                progress: progress(),
-                parts: vec![part(2)],
-                multipart: None,
-            }),
-        ),
-        (
-            "",
-            Command::AcknowledgeCheckpoint {
-                repository: repository(),
-                upload: upload(),
-            },
-        ),
-        (
-            "",
-            Command::SealUpload(SealUpload {
-                repository: repository(),
-                upload: upload(),
-                digest: long_digest(4),
-                end: writer_end(),
-                unverified: true,
-            }),
-        ),
-        ("writer", finish(Some(writer_end()))),
-        (
-            "acknowledged",
-            finish(Some(UploadEnd::Acknowledged { offset: Some(0) })),
-        ),
-        ("sealed", finish(None)),
-        (
-            "",
-            Command::CancelUpload {
-                repository: repository(),
-                upload: upload(),
-            },
-        ),
-        (
-            "",
-            Command::Mount(Mount {
-                repository: repository(),
-                digest: digest(4),
-                from: Some(RepositoryName::parse("base").unwrap()),
-                principal: principal(),
-            }),
-        ),
-        ("inline", Command::PutManifest(put)),
-        ("object", Command::PutManifest(large)),
+        ("", Command::Mount(mount)),
         ("", delete_tag(None)),
         ("exists", delete_tag(Some(Precondition::Exists))),
         ("absent", delete_tag(Some(Precondition::Absent))),
@@ -316,6 +329,11 @@ pub fn entry(command: Command) -> Entry {
         stamped: LogTime(1_700_000_000_123),
         command,
     }
+}
+
+/// The entry that every log begins with.
+pub fn first_entry() -> Entry {
+    entry(Command::InitializeCluster { cluster: cluster() })
 }
 
 /// Refusals, one of every kind.
@@ -378,6 +396,80 @@ pub fn replies() -> Vec<Reply> {
 
 /// Rows, at least one of every table and of every state.
 pub fn rows() -> Vec<(TableId, &'static str, Row)> {
+    let mut rows = repository_rows();
+    rows.extend(manifest_rows());
+    rows.extend(blob_rows());
+    rows.extend(upload_rows());
+    rows.extend(reply_rows());
+    rows
+}
+
+fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
+    let cluster = ClusterRow {
+        cluster: Some(cluster()),
+        time: LogTime(1_700_000_000_123),
+        format: 1,
+        repositories: 2,
+        replies: 3,
+        replies_floor: LogIndex(4),
+    };
+    let repository = RepositoryRow {
+        created: LogTime(5),
+        manifests: 6,
+        tags: 7,
+        blobs: 8,
+        bytes: 9,
+        ending: 10,
+    };
+    let tag = TagRow {
+        digest: digest(5),
+        media_type: MediaType::OCI_INDEX,
+        size: 17,
+        version: 3,
+        moved: LogTime(5),
+        by: principal(),
+        link: LogIndex(12),
+    };
+    vec![
+        (TableId::Cluster, "", Row::Cluster(cluster)),
+        (TableId::Repository, "", Row::Repository(repository)),
+        (TableId::Tag, "", Row::Tag(tag)),
+    ]
+}
+
+fn manifest_rows() -> Vec<(TableId, &'static str, Row)> {
+    let manifest = ManifestRow {
+        media_type: MediaType::OCI_MANIFEST,
+        size: 17,
+        payload: Payload::Inline(Bytes::from_static(b"{\"schemaVersion\":2}")),
+        config: Some(digest(1)),
+        subject: Some(digest(6)),
+        referrer: Some(Box::new(descriptor())),
+        references: references(),
+        count: 2,
+    };
+    let link = ManifestLinkRow {
+        created_at: LogIndex(12),
+        created: LogTime(5),
+        by: principal(),
+        ending: true,
+    };
+    vec![
+        (TableId::Manifest, "", Row::Manifest(manifest)),
+        (TableId::ManifestLink, "", Row::ManifestLink(link)),
+        (TableId::ManifestTag, "", Row::Present),
+        (
+            TableId::Referrer,
+            "",
+            Row::Referrer(ReferrerRow {
+                descriptor: descriptor(),
+            }),
+        ),
+        (TableId::Parent, "", Row::Present),
+    ]
+}
+
+fn blob_rows() -> Vec<(TableId, &'static str, Row)> {
     let blob = |state| {
         Row::Blob(BlobRow {
             key: data_key(),
@@ -386,6 +478,40 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
             state,
         })
     };
+    let link = BlobLinkRow {
+        created: LogTime(5),
+        by: principal(),
+        mounted_from: Some(RepositoryName::parse("base").unwrap()),
+        manifests: 2,
+    };
+    vec![
+        (TableId::Blob, "referenced", blob(BlobState::Referenced)),
+        (
+            TableId::Blob,
+            "unreferenced",
+            blob(BlobState::Unreferenced { since: LogTime(5) }),
+        ),
+        (
+            TableId::Blob,
+            "condemned",
+            blob(BlobState::Condemned { since: LogTime(6) }),
+        ),
+        (TableId::BlobLink, "", Row::BlobLink(link)),
+        (TableId::BlobHolder, "", Row::Present),
+        (TableId::ProjectCount, "", Row::Count(3)),
+        (TableId::AwaitedBlob, "", Row::Count(3)),
+        (
+            TableId::Deletion,
+            "",
+            Row::Deletion(DeletionRow {
+                key: data_key(),
+                multipart: multipart(),
+            }),
+        ),
+    ]
+}
+
+fn upload_rows() -> Vec<(TableId, &'static str, Row)> {
     let upload_row = |state| {
         Row::Upload(UploadRow {
             repository: repository(),
@@ -407,104 +533,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
             by: principal(),
         })
     };
-    let first_answer = || Row::FirstAnswer {
-        time: LogTime(5),
-        repository: repository(),
-        digest: digest(5),
-        request: digest(6),
-        reply: Reply::ManifestPut { created: false },
-    };
-    let manifest = ManifestRow {
-        media_type: MediaType::OCI_MANIFEST,
-        size: 17,
-        payload: Payload::Inline(Bytes::from_static(b"{\"schemaVersion\":2}")),
-        config: Some(digest(1)),
-        subject: Some(digest(6)),
-        referrer: Some(Box::new(descriptor())),
-        references: references(),
-        count: 2,
-    };
     vec![
-        (
-            TableId::Cluster,
-            "",
-            Row::Cluster(ClusterRow {
-                cluster: Some(cluster()),
-                time: LogTime(1_700_000_000_123),
-                format: 1,
-                repositories: 2,
-                replies: 3,
-                replies_floor: LogIndex(4),
-            }),
-        ),
-        (
-            TableId::Repository,
-            "",
-            Row::Repository(RepositoryRow {
-                created: LogTime(5),
-                manifests: 6,
-                tags: 7,
-                blobs: 8,
-                bytes: 9,
-                ending: 10,
-            }),
-        ),
-        (
-            TableId::Tag,
-            "",
-            Row::Tag(TagRow {
-                digest: digest(5),
-                media_type: MediaType::OCI_INDEX,
-                size: 17,
-                version: 3,
-                moved: LogTime(5),
-                by: principal(),
-                link: LogIndex(12),
-            }),
-        ),
-        (TableId::Manifest, "", Row::Manifest(manifest)),
-        (
-            TableId::ManifestLink,
-            "",
-            Row::ManifestLink(ManifestLinkRow {
-                created_at: LogIndex(12),
-                created: LogTime(5),
-                by: principal(),
-                ending: true,
-            }),
-        ),
-        (TableId::ManifestTag, "", Row::Present),
-        (
-            TableId::Referrer,
-            "",
-            Row::Referrer(ReferrerRow {
-                descriptor: descriptor(),
-            }),
-        ),
-        (TableId::Parent, "", Row::Present),
-        (TableId::Blob, "referenced", blob(BlobState::Referenced)),
-        (
-            TableId::Blob,
-            "unreferenced",
-            blob(BlobState::Unreferenced { since: LogTime(5) }),
-        ),
-        (
-            TableId::Blob,
-            "condemned",
-            blob(BlobState::Condemned { since: LogTime(6) }),
-        ),
-        (
-            TableId::BlobLink,
-            "",
-            Row::BlobLink(BlobLinkRow {
-                created: LogTime(5),
-                by: principal(),
-                mounted_from: Some(RepositoryName::parse("base").unwrap()),
-                manifests: 2,
-            }),
-        ),
-        (TableId::BlobHolder, "", Row::Present),
-        (TableId::ProjectCount, "", Row::Count(3)),
         (TableId::Upload, "open", upload_row(UploadState::Open)),
         (
             TableId::Upload,
@@ -528,23 +557,24 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
             },
         ),
         (TableId::FinishedUpload, "", Row::UploadId(upload())),
-        (
-            TableId::Deletion,
-            "",
-            Row::Deletion(DeletionRow {
-                key: data_key(),
-                multipart: multipart(),
-            }),
-        ),
-        (
-            TableId::Reply,
-            "",
-            Row::Reply(ReplyRow {
-                index: LogIndex(12),
-                time: LogTime(5),
-                reply: Reply::Acknowledged { offset: 1 },
-            }),
-        ),
+    ]
+}
+
+fn reply_rows() -> Vec<(TableId, &'static str, Row)> {
+    let first_answer = || Row::FirstAnswer {
+        time: LogTime(5),
+        repository: repository(),
+        digest: digest(5),
+        request: digest(6),
+        reply: Reply::ManifestPut { created: false },
+    };
+    let reply = ReplyRow {
+        index: LogIndex(12),
+        time: LogTime(5),
+        reply: Reply::Acknowledged { offset: 1 },
+    };
+    vec![
+        (TableId::Reply, "", Row::Reply(reply)),
         (
             TableId::ReplyOrder,
             "",
@@ -556,7 +586,6 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         (TableId::RecentPut, "", first_answer()),
         (TableId::IdempotencyKey, "", first_answer()),
         (TableId::FirstAnswerOrder, "", Row::Present),
-        (TableId::AwaitedBlob, "", Row::Count(3)),
     ]
 }
 
