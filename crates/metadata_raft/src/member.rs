@@ -279,6 +279,20 @@ impl Member {
             .stamp(clock, monotonic)
     }
 
+    /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,
+    /// and tells why. Such a member never comes back by itself: the process has to end.
+    pub async fn ended(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &metrics.borrow_watched().running_state {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return "it ended".to_owned();
+            }
+        }
+    }
+
     /// Stops in good order: no more proposals, everything that was applied durable, the log marked as closed.
     ///
     /// Safe to call twice. Commands that are under way may end as of unknown outcome.
