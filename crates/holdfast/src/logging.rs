@@ -17,7 +17,7 @@ pub fn start(settings: &Settings) {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let filter = EnvFilter::new(&settings.log.level.0);
+    let filter = EnvFilter::new(quiet_libraries(&settings.log.level.0));
     let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json {
         log.json()
@@ -28,5 +28,42 @@ pub fn start(settings: &Settings) {
     } else {
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         log.with_ansi(colours).init();
+    }
+}
+
+/// Libraries that tell at `info` what only their developers want to know.
+const TALKATIVE: [&str; 6] = ["openraft", "aws", "hyper", "h2", "rustls", "tokio"];
+
+/// Keeps libraries to warnings, except those that `level` names and where it lets through no more anyway.
+fn quiet_libraries(level: &str) -> String {
+    let named = |library: &str| level.split(',').any(|part| part.starts_with(library));
+    let lets_through_more = level.split(',').any(|part| {
+        matches!(
+            part.to_ascii_lowercase().as_str(),
+            "info" | "debug" | "trace"
+        )
+    });
+    let quiet = TALKATIVE
+        .iter()
+        .filter(|library| lets_through_more && !named(library));
+    quiet.fold(level.to_owned(), |filter, library| {
+        format!("{filter},{library}=warn")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_quiet_unless_they_are_named() {
+        assert_eq!(quiet_libraries("warn"), "warn");
+        let filter = quiet_libraries("DEBUG,openraft=info");
+        assert!(
+            filter.starts_with("DEBUG,openraft=info,aws=warn,"),
+            "{filter}"
+        );
+        assert!(!filter.contains("openraft=warn"), "{filter}");
+        assert!(EnvFilter::try_new(filter).is_ok());
     }
 }

@@ -6,6 +6,7 @@
 
 mod command_line;
 mod config;
+mod crypto;
 mod failure;
 mod logging;
 mod serve;

@@ -198,7 +198,8 @@ sections! {
 
     /// The log on standard error.
     log: Log as "log" {
-        /// Which lines are written. `HOLDFAST_LOG` sets it too.
+        /// Which lines are written. `HOLDFAST_LOG` sets it too. Libraries are kept to warnings unless they are named,
+        /// as in `info,openraft=debug`.
         level: LogFilter = "info";
         /// What they look like.
         format: LogFormat = "auto";

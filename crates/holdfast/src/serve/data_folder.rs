@@ -53,8 +53,13 @@ impl DataFolder {
 
     /// Where blobs are, unless they are kept elsewhere.
     pub fn blobs(&self) -> PathBuf {
-        self.path.join("blobs")
+        blobs_below(&self.path)
     }
+}
+
+/// Where blobs are in a data folder, unless they are kept elsewhere.
+pub fn blobs_below(data: &Path) -> PathBuf {
+    data.join("blobs")
 }
 
 /// Makes the folder, and makes it durable that it exists.
@@ -64,8 +69,14 @@ fn make(path: &Path) -> io::Result<()> {
         .take_while(|folder| !folder.exists())
         .collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    for parent in missing.iter().filter_map(|folder| folder.parent()) {
-        File::open(parent)?.sync_all()?;
+    for folder in path.ancestors() {
+        let Some(parent) = folder.parent() else { break };
+        let synced = File::open(parent).and_then(|parent| parent.sync_all());
+        // One that was there before may belong to others and be closed to us. It is synced all the same where that can
+        // be: the process that made it may have been killed before it did.
+        if missing.contains(&folder) {
+            synced?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::failure::Failure;
+use crate::version;
 
 /// The upper bounds of the buckets of every histogram of seconds: from memory's speed to the longest upload.
 const SECONDS: [f64; 16] = [
@@ -22,5 +23,7 @@ pub fn install() -> Result<PrometheusHandle, Failure> {
         .install_recorder()
         .map_err(cannot)?;
     registry::describe_metrics();
+    ::metrics::describe_gauge!("holdfast_build_info", "Always 1; which build this is.");
+    ::metrics::gauge!("holdfast_build_info", "version" => version::VERSION, "revision" => version::REVISION).set(1.0);
     Ok(handle)
 }

@@ -50,6 +50,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let listening = listen::listen(&settings.server.listen, configuration.listen_was_chosen())?;
     let data =
         data_folder::DataFolder::open(&settings.server.data, settings.server.free_space_min)?;
+    crate::crypto::install();
     let metrics = metrics::install()?;
     let node = tokio::select! {
         node = Node::open(settings, &data) => node?,
@@ -88,7 +89,10 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     ))?;
     tracing::info!(version = version::VERSION, revision = version::REVISION, data = %data.path().display(), "started");
 
-    let asked = signals.next().await;
+    let asked = tokio::select! {
+        asked = signals.next() => asked,
+        failure = node.ended() => return Err(failure),
+    };
     tracing::info!(
         signal = asked.name(),
         "stopping: requests in flight are finished; another signal ends it at once"

@@ -60,6 +60,14 @@ impl Node {
         self.blobs.describe()
     }
 
+    /// Waits until the log has ended by itself, and tells why.
+    pub async fn ended(&self) -> Failure {
+        let why = self.member.ended().await;
+        Failure::new(format!(
+            "the metadata log has ended: {why}; what was acknowledged is safe, and a restart goes on from it once the cause is mended"
+        ))
+    }
+
     /// Closes the log; what was acknowledged is durable already.
     pub async fn close(self) {
         self.member.shutdown().await;
