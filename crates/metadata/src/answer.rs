@@ -10,7 +10,7 @@ use crate::ids::LogTime;
 use crate::keys::{self, Range};
 use crate::query::{
     Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
-    TagView, UploadView,
+    TagView, UploadListed, UploadView,
 };
 use crate::rows::{
     BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, TagRow, UploadRow, UploadState,
@@ -37,6 +37,7 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
         } => manifest(tables, repository, reference),
         Query::Blob { repository, digest } => blob(tables, repository, digest),
         Query::Upload { repository, upload } => self::upload(tables, repository, *upload),
+        Query::Uploads(page) => uploads(tables, page),
         Query::Repositories(page) => repositories(tables, page),
         Query::Tags { repository, page } => tags(tables, repository, page),
         Query::Referrers {
@@ -198,6 +199,23 @@ fn page<K, R: typed::TypedRow, T>(
     let more = found.len() > limit;
     found.truncate(limit);
     Ok((found, more))
+}
+
+fn uploads(tables: &dyn ReadTables, wanted: &Page<UploadId>) -> Result<Answer, StorageFailure> {
+    let mut range = Range::all(TableId::Upload);
+    if let Some(after) = wanted.after {
+        range = range.after(keys::upload(after));
+    }
+    let (uploads, more) = page(tables, &range, wanted, |key, row: UploadRow| {
+        Some(UploadListed {
+            upload: keys::read_upload(key)?,
+            repository: row.repository,
+            last_activity: row.last_activity,
+            by: row.by,
+            finished: matches!(row.state, UploadState::Finished { .. }),
+        })
+    })?;
+    Ok(Answer::Uploads { uploads, more })
 }
 
 fn repositories(

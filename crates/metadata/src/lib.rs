@@ -35,7 +35,7 @@ pub use memory::MemoryTables;
 pub use object_key::{ClusterId, ObjectKey};
 pub use query::{
     Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
-    TagView, UploadView,
+    TagView, UploadListed, UploadView,
 };
 pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
 pub use rows::{

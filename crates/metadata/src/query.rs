@@ -4,7 +4,7 @@ use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 
 use crate::command::{Part, Payload};
-use crate::ids::{Epoch, LogTime};
+use crate::ids::{Epoch, LogTime, PrincipalName};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::SealedObject;
 use crate::rows::DeletionRow;
@@ -35,6 +35,8 @@ pub enum Query {
         /// Which.
         upload: UploadId,
     },
+    /// → [`Answer::Uploads`]: in the order of ids, finished ones too.
+    Uploads(Page<UploadId>),
     /// → [`Answer::Repositories`]: in the order of names.
     Repositories(Page<RepositoryName>),
     /// → [`Answer::Tags`] or [`Answer::RepositoryUnknown`]: in the order of tags.
@@ -84,6 +86,13 @@ pub enum Answer {
     Blob(BlobView),
     /// See [`Query::Upload`].
     Upload(Box<UploadView>),
+    /// See [`Query::Uploads`].
+    Uploads {
+        /// In order.
+        uploads: Vec<UploadListed>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
     /// See [`Query::Repositories`].
     Repositories {
         /// In order.
@@ -178,6 +187,21 @@ pub struct UploadView {
     pub finished: Option<Digest>,
     /// Parts that count at the acknowledged offset (without the tail's).
     pub parts: Vec<Part>,
+}
+
+/// A row of the list of uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadListed {
+    /// Its id.
+    pub upload: UploadId,
+    /// Where the blob will be visible.
+    pub repository: RepositoryName,
+    /// When its last entry was applied.
+    pub last_activity: LogTime,
+    /// Who opened it.
+    pub by: PrincipalName,
+    /// Whether it has ended and is only remembered.
+    pub finished: bool,
 }
 
 /// A row of the catalog.

@@ -507,7 +507,8 @@ impl MetadataStore for Member {
             Query::Cluster | Query::Manifest { .. } | Query::Blob { .. } | Query::Upload { .. } => {
                 metadata::answer(&*view, &query)
             }
-            Query::Repositories(_)
+            Query::Uploads(_)
+            | Query::Repositories(_)
             | Query::Tags { .. }
             | Query::Referrers { .. }
             | Query::DueDeletions { .. } => {

@@ -18,6 +18,7 @@ mod delete_blob;
 mod delete_manifest;
 mod delete_tag;
 mod error;
+mod expire_uploads;
 mod hash_pipeline;
 mod list_referrers;
 mod list_repositories;
@@ -42,7 +43,7 @@ mod write_upload;
 use std::sync::Arc;
 
 use metadata::{Answer, ClusterId, ClusterView, Command, Query, Reply};
-use ports::{BlobStore, Clock, Deadline, Health, IdSource, MetadataStore};
+use ports::{BlobStore, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
@@ -146,15 +147,24 @@ impl Registry {
         tokio::time::Instant::now() + self.settings().hold
     }
 
+    fn unanswered(&self, failure: MetadataFailure) -> Error {
+        match Error::from(failure) {
+            Error::Unavailable { reason, .. } => Error::Unavailable {
+                retry_after: self.settings().retry_after,
+                reason,
+            },
+            other => other,
+        }
+    }
+
     async fn propose(&self, command: Command, deadline: Deadline) -> Result<Reply, Error> {
-        self.metadata()
-            .propose(command, deadline)
-            .await
-            .map_err(Error::from)
+        let reply = self.metadata().propose(command, deadline).await;
+        reply.map_err(|failure| self.unanswered(failure))
     }
 
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Served<Answer>, Error> {
-        let answered = self.metadata().read(query, deadline).await?;
+        let answered = self.metadata().read(query, deadline).await;
+        let answered = answered.map_err(|failure| self.unanswered(failure))?;
         Ok(Served {
             value: answered.answer,
             stale: answered.stale,

@@ -11,6 +11,7 @@ const MANIFESTS_PULLED: &str = "holdfast_registry_manifests_pulled_total";
 const MANIFEST_BYTES_PULLED: &str = "holdfast_registry_manifest_bytes_pulled_total";
 const UPLOADS_IN_FLIGHT: &str = "holdfast_registry_upload_requests_in_flight";
 const OBJECTS_SWEPT: &str = "holdfast_registry_objects_swept_total";
+const UPLOADS_EXPIRED: &str = "holdfast_registry_uploads_expired_total";
 const SWEEP_FAILURES: &str = "holdfast_registry_sweep_failures_total";
 
 /// Tells the recorder what the metrics mean. Called once, after the recorder was installed.
@@ -49,6 +50,10 @@ pub fn describe() {
         "Objects and multipart uploads that were removed from the blob store"
     );
     describe_counter!(
+        UPLOADS_EXPIRED,
+        "Uploads that were ended because nobody wrote to them"
+    );
+    describe_counter!(
         SWEEP_FAILURES,
         "Steps of the sweep that failed and will be repeated"
     );
@@ -81,6 +86,10 @@ pub(crate) fn manifest_pulled(bytes: usize) {
 
 pub(crate) fn objects_swept(count: usize) {
     counter!(OBJECTS_SWEPT).increment(count as u64);
+}
+
+pub(crate) fn upload_expired() {
+    counter!(UPLOADS_EXPIRED).increment(1);
 }
 
 pub(crate) fn sweep_failed() {

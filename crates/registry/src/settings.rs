@@ -19,7 +19,9 @@ pub struct Settings {
     pub body_idle_timeout: Duration,
     /// How long a metadata call that follows a body may be held through an election.
     pub hold: Duration,
-    /// What clients are told to wait when something that they need is not there.
+    /// An upload at which nobody has written for so long is ended.
+    pub upload_expiry: Duration,
+    /// What clients are told to wait when the log does not answer.
     pub retry_after: Duration,
     /// How often the sweep looks for objects to delete when it found none.
     pub sweep_interval: Duration,
@@ -37,6 +39,7 @@ impl Default for Settings {
             grace: Duration::from_secs(24 * 60 * 60),
             body_idle_timeout: Duration::from_secs(60),
             hold: Duration::from_secs(10),
+            upload_expiry: Duration::from_secs(7 * 24 * 60 * 60),
             retry_after: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(30),
             sweep_batch: 500,

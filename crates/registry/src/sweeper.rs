@@ -1,8 +1,10 @@
-//! Removes the objects that nothing names any more.
+//! Removes the objects that nothing names any more, and ends the uploads that nobody writes to.
 //!
-//! Effects of a step, in order: multipart uploads are aborted and objects deleted; the entry `ObjectsDeleted` takes them
+//! Effects of a step of the deletion, in order: multipart uploads are aborted and objects deleted; the entry `ObjectsDeleted` takes them
 //! out of the queue. If the node dies between the two, the next step deletes them again, which is no error: keys are
 //! never used again. Two nodes may do it at once. Nothing is deleted that the log does not hand out.
+//!
+//! Idle uploads are looked for once an hour, a page at a time: see [`crate::expire_uploads`].
 //!
 //! What is due is asked by the log's own time, carried on by this node's monotonic clock while the log is idle: a wall
 //! clock that jumps deletes nothing early.
@@ -13,6 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use metadata::{
     Answer, Command, DELETIONS_PER_ENTRY_MAX, DeletionRow, LogTime, ObjectKey, Query, Reply,
 };
+use oci::UploadId;
 use ports::Deadline;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,11 +25,18 @@ use crate::{Error, Registry, metric, steps};
 /// So many multipart uploads are aborted at once.
 const ABORTS_AT_ONCE: usize = 8;
 
-/// A worker that empties the delete queue in bounded steps.
+/// How long idle uploads are left alone after all were looked through.
+const UPLOADS_LOOKED_THROUGH_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// A worker that empties the delete queue and ends idle uploads, in bounded steps.
 pub struct Sweeper {
     registry: Registry,
     /// The log's time when it was last seen to advance, and when that was.
     log_time: Option<(LogTime, Instant)>,
+    /// When idle uploads are looked for next; at once after a start.
+    uploads_due: Option<Instant>,
+    /// How far the uploads were looked through.
+    uploads_after: Option<UploadId>,
 }
 
 impl Sweeper {
@@ -36,6 +46,8 @@ impl Sweeper {
         Sweeper {
             registry,
             log_time: None,
+            uploads_due: None,
+            uploads_after: None,
         }
     }
 
@@ -59,14 +71,38 @@ impl Sweeper {
         if !self.registry.health().leader {
             return false;
         }
-        match self.step().await {
-            Ok(swept) => swept > 0,
-            Err(error) => {
-                metric::sweep_failed();
-                tracing::warn!(%error, "objects that are due for deletion were not all deleted; it is tried again");
-                false
+        let expired = match self.uploads_due {
+            Some(due) if due > Instant::now() => Ok(false),
+            _ => self.expire_uploads().await,
+        };
+        let swept = self.step().await.map(|swept| swept > 0);
+        let mut more = false;
+        for worked in [expired, swept] {
+            match worked {
+                Ok(may_be_more) => more |= may_be_more,
+                Err(error) => {
+                    metric::sweep_failed();
+                    tracing::warn!(%error, "a step of the sweep failed; it is tried again");
+                    return false;
+                }
             }
         }
+        more
+    }
+
+    /// Ends the idle ones of a page of uploads, and tells whether there are more pages. May be repeated, and dropped at
+    /// any time.
+    ///
+    /// # Errors
+    /// Those of the log and the store; the page is looked through again then.
+    pub async fn expire_uploads(&mut self) -> Result<bool, Error> {
+        let now = self.now(self.registry.deadline_from_now()).await?;
+        self.uploads_after = self.registry.expire_page(self.uploads_after, now).await?;
+        let more = self.uploads_after.is_some();
+        if !more {
+            self.uploads_due = Some(Instant::now() + UPLOADS_LOOKED_THROUGH_EVERY);
+        }
+        Ok(more)
     }
 
     /// Removes what is due, at most one batch, and tells how much that was. May be repeated, and dropped at any time.

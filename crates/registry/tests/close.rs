@@ -14,7 +14,7 @@ use oci::{Algorithm, Digest, UploadId};
 use ports::BlobStore;
 use ports::blob_store::faulty as faulty_blobs;
 use ports::metadata_store::faulty as faulty_log;
-use registry::{Body, BodyFailure, Error};
+use registry::{Body, BodyFailure, Error, Sweeper};
 use world::requests::{open, patch, put, status};
 use world::{World, caller, content, repository, sha256, sized};
 
@@ -361,4 +361,79 @@ async fn a_cancelled_upload_leaves_nothing() {
         assert_eq!(world.blobs.keys().len(), 0);
         assert_eq!(world.blobs.uploads_open(), 0);
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_writes_to_is_ended_and_leaves_nothing() {
+    let world = World::new();
+    let idle = open(&world).await;
+    let at = WriteFrom::Exactly(0);
+    patch(&world, idle, at, sized(&content(35, 300), 64))
+        .await
+        .unwrap();
+    let bytes = content(36, 300);
+    let closing = sealed(&world, &bytes).await;
+    world
+        .metadata
+        .advance(Duration::from_secs(6 * 24 * 60 * 60));
+    let busy = open(&world).await;
+    patch(&world, busy, at, sized(&content(37, 100), 64))
+        .await
+        .unwrap();
+    let mut sweeper = Sweeper::new(world.registry.clone());
+    assert!(!sweeper.expire_uploads().await.unwrap());
+    assert_eq!(
+        status(&world, idle).await.unwrap(),
+        300,
+        "its time has not come"
+    );
+    world
+        .metadata
+        .advance(Duration::from_secs(2 * 24 * 60 * 60));
+    let at = WriteFrom::Exactly(100);
+    patch(&world, busy, at, sized(&content(38, 10), 64))
+        .await
+        .unwrap();
+    assert!(!sweeper.expire_uploads().await.unwrap());
+    for ended in [idle, closing] {
+        assert!(matches!(
+            status(&world, ended).await,
+            Err(Error::UploadUnknown)
+        ));
+    }
+    assert_eq!(status(&world, busy).await.unwrap(), 110);
+    world.assert_blob(&repository(), &bytes).await;
+    world
+        .registry
+        .cancel_upload(&caller(), &repository(), busy)
+        .await
+        .unwrap();
+    world.sweep().await;
+    assert_eq!(
+        world.blobs.keys().len(),
+        1,
+        "the sealed one is the blob that it was to be"
+    );
+    assert_eq!(world.blobs.uploads_open(), 0);
+}
+
+#[tokio::test]
+async fn very_many_idle_uploads_are_ended_page_by_page() {
+    let world = World::unchecked();
+    for _ in 0..600 {
+        open(&world).await;
+    }
+    world
+        .metadata
+        .advance(Duration::from_secs(8 * 24 * 60 * 60));
+    let busy = open(&world).await;
+    let mut sweeper = Sweeper::new(world.registry.clone());
+    assert!(sweeper.expire_uploads().await.unwrap());
+    assert!(!sweeper.expire_uploads().await.unwrap());
+    let cancelled = world.metadata.commands();
+    let cancelled = cancelled
+        .iter()
+        .filter(|c| matches!(c, Command::CancelUpload { .. }));
+    assert_eq!(cancelled.count(), 600);
+    assert_eq!(status(&world, busy).await.unwrap(), 0);
 }

@@ -1,0 +1,72 @@
+//! Ends uploads that nobody has written to for long: clients die, and few of them cancel.
+//!
+//! Effects, for each upload: a sealed one is completed and finished, as its client wanted; of any other the entry
+//! `CancelUpload` hands the objects to the delete queue. If the node dies in between, the next pass goes on. A client that
+//! comes back in the very moment finds its upload unknown and begins anew, as it would a moment later.
+
+use metadata::{Answer, LogTime, Page, Query, UploadListed};
+use oci::UploadId;
+
+use crate::{Caller, Error, Registry, metric};
+
+/// How many uploads are looked at in one step.
+const PAGE: usize = 500;
+
+impl Registry {
+    /// Ends the idle ones of a page of uploads, and tells after which one to go on; `None` at the end.
+    pub(crate) async fn expire_page(
+        &self,
+        after: Option<UploadId>,
+        now: LogTime,
+    ) -> Result<Option<UploadId>, Error> {
+        let query = Query::Uploads(Page { after, limit: PAGE });
+        let answered = self.read(query, self.deadline_from_now()).await?;
+        let (uploads, more) = match answered.value {
+            _ if answered.stale => return Ok(None),
+            Answer::Uploads { uploads, more } => (uploads, more),
+            other => return Err(Error::unexpected_answer(&other)),
+        };
+        let last = uploads.last().map(|listed| listed.upload);
+        let expiry_ms = u64::try_from(self.settings().upload_expiry.as_millis());
+        let idle_since = now.minus_ms(expiry_ms.unwrap_or(u64::MAX));
+        for listed in uploads {
+            if !listed.finished && listed.last_activity <= idle_since {
+                self.expire(&listed).await?;
+            }
+        }
+        Ok(last.filter(|_| more))
+    }
+
+    async fn expire(&self, listed: &UploadListed) -> Result<(), Error> {
+        let (upload, repository) = (listed.upload, &listed.repository);
+        let caller = Caller {
+            principal: listed.by.clone(),
+            may_push: true,
+            deadline: self.deadline_from_now(),
+        };
+        let view = self.upload_view(repository, upload, caller.deadline).await;
+        let ended = match view {
+            Ok(view) => match view.sealed {
+                Some(sealed) => self
+                    .complete_sealed(&caller, repository, upload, &sealed)
+                    .await
+                    .map(|_| ()),
+                None => self.cancel_upload(&caller, repository, upload).await,
+            },
+            Err(error) => Err(error),
+        };
+        match ended {
+            // Its client, or another node, was quicker.
+            Err(Error::UploadUnknown) => Ok(()),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => {
+                tracing::warn!(%upload, %error, "an idle upload could not be ended");
+                Ok(())
+            }
+            Ok(()) => {
+                metric::upload_expired();
+                Ok(())
+            }
+        }
+    }
+}
