@@ -44,3 +44,9 @@ pub(crate) fn create_filled(path: &Path, len: u64) -> io::Result<File> {
     file.sync_all()?;
     Ok(file)
 }
+
+/// Bytes that this process may still write to the file system of `folder`.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -26,6 +26,7 @@ mod read_index;
 mod snapshot;
 mod stamper;
 mod steps;
+mod storage;
 mod tables;
 mod types;
 

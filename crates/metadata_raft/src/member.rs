@@ -16,14 +16,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::OpenFailure;
-use crate::folder;
-use crate::log::{DiskSpace, LogSettings, LogStore, free_bytes};
+use crate::files::free_bytes;
+use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
 use crate::network::NoPeers;
 use crate::read_index::ReadIndex;
-use crate::snapshot::SnapshotFolder;
 use crate::stamper::ClockStamper;
-use crate::tables::{TableSettings, TableStore};
+use crate::storage::Storage;
+use crate::tables::TableStore;
 use crate::types::TypeConfig;
 
 pub(crate) type RaftHandle = Raft<TypeConfig, Machine>;
@@ -32,7 +32,7 @@ const HEARTBEAT_MS: u64 = 50;
 const ELECTION_TIMEOUT_MIN_MS: u64 = 150;
 const ELECTION_TIMEOUT_MAX_MS: u64 = 300;
 /// How often housekeeping looks at the disk, the snapshot and the tables.
-const HOUSEKEEPING: Duration = Duration::from_millis(500);
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// How long a start may take until the log can be read and written. A long log is replayed within it.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
 
@@ -335,6 +335,24 @@ impl Member {
             })
     }
 
+    /// Waits until the log stops by itself, because its disk or its state cannot be trusted, and gives the reason. Such
+    /// a member answers nothing any more: the process should end, so that it is started again or looked at. Never
+    /// returns for a member that is shut down.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let state = metrics.borrow_and_update().running_state.clone();
+            if let Err(fatal) = state
+                && !self.stopping.load(Ordering::Acquire)
+            {
+                return fatal.to_string();
+            }
+            if metrics.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     async fn house_pass(&self, snapshot_at: &mut u64) {
         let folder = self.config.data_dir.clone();
         if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || free_bytes(&folder)).await {
@@ -349,7 +367,8 @@ impl Member {
             }
         }
         let appended = self.log.appended_bytes();
-        if appended.saturating_sub(*snapshot_at) >= self.config.snapshot_every_bytes {
+        let grown = appended.saturating_sub(*snapshot_at) >= self.config.snapshot_every_bytes;
+        if grown && !self.space.is_full() {
             *snapshot_at = appended;
             if let Err(error) = self.raft.trigger().snapshot().await {
                 tracing::error!(%error, "no snapshot of the metadata could be asked for");
@@ -372,85 +391,6 @@ async fn keep_house(member: std::sync::Weak<Member>, mut stopped: watch::Receive
             return;
         }
     }
-}
-
-/// What lies in the folder, opened.
-struct Storage {
-    lock: File,
-    incarnation: u128,
-    log: LogStore,
-    tables: Arc<TableStore>,
-    snapshots: SnapshotFolder,
-}
-
-impl Storage {
-    fn open(
-        config: &MemberConfig,
-        nonce: u128,
-        space: Arc<DiskSpace>,
-    ) -> Result<Storage, OpenFailure> {
-        let folder = &config.data_dir;
-        let io = |e: std::io::Error| OpenFailure::folder(folder, &e);
-        let lock = folder::lock(folder)?;
-        let free = free_bytes(folder).map_err(io)?;
-        space.set_low(free < config.free_bytes_min);
-        let identity = folder::start(folder, config.node_id, nonce)?;
-        let log_folder = folder.join("log");
-        std::fs::create_dir_all(&log_folder).map_err(io)?;
-        let snapshots = SnapshotFolder::open(folder.join("snapshots")).map_err(io)?;
-        crate::files::sync_folder(folder).map_err(io)?;
-        let settings = LogSettings {
-            segment_bytes: config.segment_bytes,
-            cached_bytes_max: config.log_cache_bytes,
-        };
-        let log = LogStore::open(&log_folder, settings, space).map_err(io)?;
-        let settings = TableSettings {
-            folder: folder.clone(),
-            cache_bytes: config.table_cache_bytes,
-        };
-        let tables = TableStore::open(settings).map_err(|e| OpenFailure::Damaged {
-            reason: format!("the metadata tables cannot be opened: {e}"),
-        })?;
-        let tables = Arc::new(tables);
-        check_coverage(&log, &tables, &snapshots).map_err(io)?;
-        tracing::debug!(
-            node = identity.node,
-            starts = identity.starts,
-            "opened the member's folder"
-        );
-        Ok(Storage {
-            lock,
-            incarnation: identity.nonce,
-            log,
-            tables,
-            snapshots,
-        })
-    }
-}
-
-/// Checks that tables or snapshot reach at least as far as the log was purged.
-fn check_coverage(
-    log: &LogStore,
-    tables: &TableStore,
-    snapshots: &SnapshotFolder,
-) -> std::io::Result<()> {
-    let purged = log.purged().map(|id| id.index);
-    if tables.applied().last.map(|id| id.index) >= purged {
-        return Ok(());
-    }
-    let covered = snapshots
-        .newest()?
-        .and_then(|(state, _)| state.applied)
-        .map(|id| id.index);
-    if covered >= purged {
-        return Ok(());
-    }
-    let message = "the metadata tables are lost or damaged, and neither the last snapshot nor the log can rebuild them; \
-                   restore the data folder from a backup";
-    Err(std::io::Error::new(
-        std::io::ErrorKind::InvalidData,
-        message,
-    ))
 }
 
 fn raft_config(config: &MemberConfig) -> Result<Config, OpenFailure> {

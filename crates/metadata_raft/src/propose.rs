@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use metadata::{Command, CommandId, Entry, LogIndex, Reply};
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use ports::{Deadline, MetadataFailure};
 
@@ -66,31 +68,52 @@ impl Member {
         Ok(())
     }
 
-    /// Proposes until there is a reply, under the same id.
+    /// Proposes under the same id until there is a reply or the deadline has come.
     async fn propose_entry(
         &self,
         entry: Arc<Entry>,
         deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
-        let write = self.raft.client_write(Proposal(entry));
-        match tokio::time::timeout_at(deadline, write).await {
-            Ok(Ok(response)) => response
-                .data
-                .ok_or_else(|| MetadataFailure::OutcomeUnknown {
-                    reason: "the log gave no reply".to_owned(),
-                }),
-            // Not the leader: the entry was not taken, and in a group of one nobody else will take it.
-            Ok(Err(RaftError::APIError(error @ ClientWriteError::ForwardToLeader(_)))) => {
-                Err(unavailable(error))
+        loop {
+            let write = self.raft.client_write(Proposal(Arc::clone(&entry)));
+            match tokio::time::timeout_at(deadline, write).await {
+                Ok(Ok(response)) => {
+                    let reason = "the log gave no reply".to_owned();
+                    return response
+                        .data
+                        .ok_or(MetadataFailure::OutcomeUnknown { reason });
+                }
+                // Not the leader: the entry was not taken. It waits for the end of the election.
+                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
+                    self.wait_to_lead(deadline).await?;
+                }
+                Ok(Err(RaftError::APIError(error))) => return Err(unavailable(error)),
+                Ok(Err(RaftError::Fatal(fatal))) => {
+                    return Err(MetadataFailure::OutcomeUnknown {
+                        reason: format!("the log stopped: {fatal}"),
+                    });
+                }
+                Err(_) => {
+                    return Err(MetadataFailure::OutcomeUnknown {
+                        reason: "no reply before the deadline".to_owned(),
+                    });
+                }
             }
-            Ok(Err(RaftError::APIError(error))) => Err(unavailable(error)),
-            Ok(Err(RaftError::Fatal(fatal))) => Err(MetadataFailure::OutcomeUnknown {
-                reason: format!("the log stopped: {fatal}"),
-            }),
-            Err(_) => Err(MetadataFailure::OutcomeUnknown {
-                reason: "no reply before the deadline".to_owned(),
-            }),
         }
+    }
+
+    async fn wait_to_lead(&self, deadline: Deadline) -> Result<(), MetadataFailure> {
+        let mut metrics = self.raft.metrics();
+        let leads = async {
+            loop {
+                let state = metrics.borrow_and_update().state;
+                if state == ServerState::Leader || metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout_at(deadline, leads).await;
+        waited.map_err(|_| unavailable("this member did not lead the group before the deadline"))
     }
 }
 

@@ -45,3 +45,11 @@ pub(crate) fn reached(step: &'static str) {
     let _ = step;
     fail::fail_point!(step);
 }
+
+/// A fail point at which a test makes the disk fail: `metadata.append.sync`, with the action `return`.
+pub(crate) fn sync_may_fail() -> std::io::Result<()> {
+    fail::fail_point!("metadata.append.sync", |_| Err(std::io::Error::other(
+        "the disk failed"
+    )));
+    Ok(())
+}

@@ -24,6 +24,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
         let settings = TableSettings {
             folder: folder.path().to_owned(),
             cache_bytes: 1024 * 1024,
+            free_bytes_min: 0,
         };
         let tables = Arc::new(TableStore::open(settings).unwrap());
         let snapshots = SnapshotFolder::open(folder.path().join("snapshots")).unwrap();

@@ -13,5 +13,5 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 
-pub(crate) use space::{DiskSpace, free_bytes};
+pub(crate) use space::DiskSpace;
 pub(crate) use store::{LogSettings, LogStore};

@@ -1,6 +1,5 @@
 //! Whether the disk has room for more of the log. A full disk refuses proposals before anything can tear.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shared by the log's writer, which notes that it found no room, and by the node, which refuses proposals.
@@ -33,10 +32,4 @@ impl DiskSpace {
     pub(crate) fn is_full(&self) -> bool {
         self.no_spare.load(Ordering::Relaxed) || self.low.load(Ordering::Relaxed)
     }
-}
-
-/// Bytes that this process may still write to the file system of `folder`.
-pub(crate) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let stat = rustix::fs::statvfs(folder)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

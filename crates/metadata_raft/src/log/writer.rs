@@ -215,6 +215,7 @@ impl Writer {
         tail.file.write_all_at(&bytes, tail.position)?;
         steps::reached(steps::APPEND_BEFORE_SYNC);
         let started = Instant::now();
+        steps::sync_may_fail()?;
         tail.file.sync_data()?;
         metrics::histogram!("holdfast_metadata_fsync_seconds")
             .record(started.elapsed().as_secs_f64());

@@ -13,7 +13,7 @@ use redb::{Database, Durability, ReadableDatabase};
 use tokio::sync::watch;
 
 use super::adapter::{APPLIED, Changes, META, ROWS, View, full_key};
-use crate::files::sync_folder;
+use crate::files::{free_bytes, sync_folder};
 use crate::snapshot::{SnapshotFailure, SnapshotFile};
 use crate::steps;
 use crate::types::{
@@ -34,6 +34,9 @@ pub(crate) struct TableSettings {
     pub(crate) folder: PathBuf,
     /// Of redb's cache.
     pub(crate) cache_bytes: usize,
+    /// Nothing is made durable while the disk has less room: a commit that fails half-way would stop the member, while
+    /// the log keeps everything that the tables lack.
+    pub(crate) free_bytes_min: u64,
 }
 
 /// The tables could not be changed; the member stops.
@@ -154,8 +157,9 @@ impl TableStore {
         let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         let mut applied = open.applied.clone();
         let mut transaction = open.database.begin_write()?;
-        let durable = open.volatile_entries + entries.len() >= DURABLE_EVERY_ENTRIES
+        let due = open.volatile_entries + entries.len() >= DURABLE_EVERY_ENTRIES
             || open.durable_at.elapsed() >= DURABLE_EVERY;
+        let durable = due && self.has_room();
         set_durability(&mut transaction, durable)?;
         let mut replies = Vec::with_capacity(entries.len());
         {
@@ -205,6 +209,11 @@ impl TableStore {
         Ok(replies)
     }
 
+    /// Whether the disk has room for a durable commit.
+    pub(crate) fn has_room(&self) -> bool {
+        free_bytes(&self.settings.folder).is_ok_and(|free| free >= self.settings.free_bytes_min)
+    }
+
     /// Makes durable what was applied so far. Blocks; runs off the runtime.
     pub(crate) fn make_durable(&self) -> Result<(), ApplyError> {
         let mut guard = self.open.lock();
@@ -236,7 +245,7 @@ impl TableStore {
         let guard = self.open.lock();
         guard.as_ref().is_some_and(|open| {
             open.volatile_entries > 0 && open.durable_at.elapsed() >= DURABLE_EVERY
-        })
+        }) && self.has_room()
     }
 
     /// One state and how far it has come, for a snapshot. Later commits do not change it.
