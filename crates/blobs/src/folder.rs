@@ -25,6 +25,7 @@ use metadata::{MultipartId, ObjectKey};
 use ports::{
     BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
 };
+use rustix::fs::{Mode, OFlags};
 use tokio::task::JoinError;
 use uuid::Uuid;
 
@@ -108,7 +109,7 @@ impl Shared {
         clean_staging(&layout.staging)?;
         let start = Uuid::new_v4().simple().to_string();
         // The lock comes first: a folder without a held lock is taken for a leaving.
-        let lock = File::create_new(layout.staging.join(format!("{start}.lock")))?;
+        let lock = create_lock(&layout.staging.join(format!("{start}.lock")))?;
         lock.try_lock().map_err(io::Error::from)?;
         let staging = layout.staging.join(&start);
         fs::create_dir(&staging)?;
@@ -185,6 +186,12 @@ fn check_format(layout: &Layout) -> io::Result<()> {
             File::open(&path)?.sync_all()
         }
     }
+}
+
+/// A new file that is open for reading only, so that it keeps no file system from being made read-only.
+fn create_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 /// Removes what earlier starts left. What a living process holds stays.

@@ -4,6 +4,7 @@
 //! fewer bytes than were asked for without failing, and never hold a whole blob in memory. Source: DESIGN 5,
 //! PROTOCOLS 1.
 
+pub mod check;
 pub mod folder;
 mod measured;
 pub mod s3;

@@ -1,39 +1,28 @@
-//! The S3 store against the suite of its port and against a service that fails, on a light server in this process.
+//! A service that is busy, loses answers, breaks reads, refuses or is not there.
 
-mod light_s3;
-
-use std::sync::Arc;
 use std::time::Duration;
 
-use blobs::settings::{Checksums, Encryption};
 use blobs::{S3Settings, S3Store, Secret};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use light_s3::{BUCKET, LightS3, Trouble};
 use metadata::{ClusterId, Epoch, ObjectKey};
 use oci::UploadId;
-use ports::blob_store::suite::{Subject, pattern};
+use ports::blob_store::suite::pattern;
 use ports::{BlobFailure, BlobStore, ByteSpan, CompletedPart, Target};
 
-async fn light_server() -> Subject {
-    let server = LightS3::start().await;
-    let settings = S3Settings { prefix: "some/where".to_owned(), memory_mib: 32, ..server.settings() };
-    Subject::new(Arc::new(S3Store::open(&settings).await.unwrap())).keeping(server)
-}
+use crate::light_s3::{LightS3, Trouble};
 
-ports::blob_store_suite!(light_server);
-
-fn key(id: u128) -> ObjectKey {
+pub(crate) fn key(id: u128) -> ObjectKey {
     ObjectKey::data(ClusterId(1), UploadId::from_u128(id), Epoch(1))
 }
 
-async fn put(store: &dyn BlobStore, target: &Target, bytes: Bytes) -> Result<String, BlobFailure> {
+pub(crate) async fn put(store: &dyn BlobStore, target: &Target, bytes: Bytes) -> Result<String, BlobFailure> {
     let mut staged = store.stage(bytes.len() as u64).await?;
     staged.append(bytes).await?;
     staged.store(target).await
 }
 
-async fn read(store: &dyn BlobStore, key: &ObjectKey, start: u64, len: u64) -> Result<Vec<u8>, BlobFailure> {
+pub(crate) async fn read(store: &dyn BlobStore, key: &ObjectKey, start: u64, len: u64) -> Result<Vec<u8>, BlobFailure> {
     let blocks: Vec<Bytes> = store.read(key, ByteSpan { start, len }).await?.try_collect().await?;
     Ok(blocks.concat())
 }
@@ -94,7 +83,7 @@ async fn a_read_that_breaks_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_read_that_only_breaks_fails_and_never_ends_early() {
     let server = LightS3::start().await;
-    let store = S3Store::open(&server.settings()).await.unwrap();
+    let store = S3Store::open(&S3Settings { deadline_ms: 1_000, ..server.settings() }).await.unwrap();
     put(&store, &Target::Object(key(1)), pattern(1, 1000)).await.unwrap();
     server.trouble("GetObject", Trouble::Cut(0, u32::MAX));
     let failed = read(&store, &key(1), 0, 1000).await;
@@ -152,26 +141,6 @@ async fn a_service_that_deletes_no_lists_is_asked_one_by_one() {
     }
     assert_eq!(server.requests("DeleteObjects"), 1);
     assert_eq!(server.requests("DeleteObject"), 6);
-}
-
-#[tokio::test]
-async fn what_objects_are_to_be_like_is_said() {
-    let server = LightS3::start().await;
-    let settings = S3Settings {
-        encryption: Encryption::Kms,
-        kms_key_id: Some("key-1".to_owned()),
-        storage_class: Some("STANDARD_IA".to_owned()),
-        checksums: Checksums::Never,
-        ..server.settings()
-    };
-    let store = S3Store::open(&settings).await.unwrap();
-    put(&store, &Target::Object(key(1)), pattern(1, 10)).await.unwrap();
-    let said = server.last_put().unwrap();
-    assert_eq!(said.bucket, BUCKET);
-    assert_eq!(said.server_side_encryption.as_ref().map(|method| method.as_str()), Some("aws:kms"));
-    assert_eq!(said.ssekms_key_id.as_deref(), Some("key-1"));
-    assert_eq!(said.storage_class.as_ref().map(|class| class.as_str()), Some("STANDARD_IA"));
-    assert_eq!(said.checksum_crc32, None);
 }
 
 #[tokio::test]

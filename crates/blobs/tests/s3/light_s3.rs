@@ -12,21 +12,23 @@ use futures::TryStreamExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder as Connections;
 use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use s3s::auth::SimpleAuth;
 use s3s::dto::*;
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
-pub const BUCKET: &str = "blobs";
-pub const ACCESS_KEY: &str = "test-access-key";
-pub const SECRET_KEY: &str = "test-secret-key";
+pub(crate) const BUCKET: &str = "blobs";
+pub(crate) const ACCESS_KEY: &str = "test-access-key";
+pub(crate) const SECRET_KEY: &str = "test-secret-key";
 const PART_BYTES_MIN: usize = 5 * 1024 * 1024;
 
 /// What goes wrong with an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// It is refused for lack of a permission, for ever.
     Denied,
     /// It is answered with this code, this often.
@@ -57,8 +59,9 @@ struct Service {
 }
 
 /// A running server; ends when it is dropped.
-pub struct LightS3 {
+pub(crate) struct LightS3 {
     content: Arc<Mutex<Content>>,
+    scheme: &'static str,
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
@@ -71,6 +74,22 @@ impl Drop for LightS3 {
 
 impl LightS3 {
     pub async fn start() -> LightS3 {
+        LightS3::listen(None).await
+    }
+
+    /// With TLS, for the name `localhost`.
+    pub async fn start_with_certificate(certificate: CertificateDer<'static>, key: Vec<u8>) -> LightS3 {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key).into())
+            .unwrap();
+        LightS3::listen(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> LightS3 {
         let service = Service::default();
         let content = Arc::clone(&service.content);
         let mut builder = S3ServiceBuilder::new(service);
@@ -78,23 +97,32 @@ impl LightS3 {
         let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let accepting = tokio::spawn(async move {
+            // The connections end with this task.
+            let mut serving = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
-                tokio::spawn(async move {
+                let (service, tls) = (service.clone(), tls.clone());
+                serving.spawn(async move {
+                    let connections = Connections::new(TokioExecutor::new());
                     // A client that leaves is none of our concern.
-                    let _ =
-                        Connections::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
+                    let _ = match tls {
+                        None => connections.serve_connection(TokioIo::new(socket), service).await,
+                        Some(tls) => {
+                            let Ok(socket) = tls.accept(socket).await else { return };
+                            connections.serve_connection(TokioIo::new(socket), service).await
+                        }
+                    };
                 });
             }
         });
-        LightS3 { content, address, accepting }
+        LightS3 { content, scheme, address, accepting }
     }
 
     pub fn settings(&self) -> blobs::S3Settings {
         blobs::S3Settings {
             bucket: BUCKET.to_owned(),
-            endpoint: Some(format!("http://{}", self.address)),
+            endpoint: Some(format!("{}://localhost:{}", self.scheme, self.address.port())),
             proxy: Some("none".to_owned()),
             access_key_id: Some(ACCESS_KEY.to_owned()),
             secret_access_key: Some(blobs::Secret::new(SECRET_KEY)),
