@@ -37,6 +37,9 @@ const PAGE_MAX: i32 = 1000;
 /// How many objects are deleted at once by a service that takes no lists.
 const SINGLE_DELETES: usize = 8;
 
+/// A read up to this size goes over `small_reads`.
+const SMALL_READ_BYTES_MAX: u64 = 128 * 1024;
+
 /// A blob store in a bucket. Clones are the same store.
 #[derive(Clone)]
 pub struct S3Store {
@@ -45,6 +48,7 @@ pub struct S3Store {
 
 struct Shared {
     client: Client,
+    small_reads: Client,
     bucket: String,
     /// Empty, or ends with a slash.
     prefix: String,
@@ -68,8 +72,10 @@ impl S3Store {
         let prefix = settings.prefix.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let endpoint = settings.endpoint.as_deref().unwrap_or("AWS");
+        let clients = client::clients(settings).await?;
         let shared = Shared {
-            client: client::client(settings).await?,
+            client: clients.usual,
+            small_reads: clients.small_reads,
             place: format!("s3 bucket {} at {endpoint}, below \"{prefix}\"", settings.bucket),
             bucket: settings.bucket.clone(),
             prefix,
@@ -150,18 +156,19 @@ impl Shared {
     /// A stream of the span, and how many bytes the store says it has.
     async fn get_range(&self, key: &ObjectKey, span: ByteSpan) -> Result<(SdkStream, Option<u64>), CallFailure> {
         let range = format!("bytes={}-{}", span.start, span.start + span.len - 1);
-        let answer = self.get(key, Some(range)).await?;
+        let client = if span.len <= SMALL_READ_BYTES_MAX { &self.small_reads } else { &self.client };
+        let answer = self.get(client, key, Some(range)).await?;
         Ok((answer.body, answer.content_length.and_then(|len| u64::try_from(len).ok())))
     }
 
     async fn get(
         &self,
+        client: &Client,
         key: &ObjectKey,
         range: Option<String>,
     ) -> Result<aws_sdk_s3::operation::get_object::GetObjectOutput, CallFailure> {
         let [algorithm, customer_key, customer_md5] = self.customer();
-        let call = self
-            .client
+        let call = client
             .get_object()
             .bucket(&self.bucket)
             .key(self.key(key))
@@ -174,14 +181,14 @@ impl Shared {
 
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, CallFailure> {
         let unclear = || CallFailure::Other { reason: format!("the store did not say how large {key} is") };
-        match self.get(key, Some("bytes=0-0".to_owned())).await {
+        match self.get(&self.small_reads, key, Some("bytes=0-0".to_owned())).await {
             Ok(answer) => {
                 let total = answer.content_range.as_deref().and_then(|range| range.rsplit_once('/'));
                 total.and_then(|(_, total)| total.parse().ok()).ok_or_else(unclear)
             }
             // An empty object has no first byte.
             Err(CallFailure::BadRange) => {
-                let len = self.get(key, None).await?.content_length;
+                let len = self.get(&self.small_reads, key, None).await?.content_length;
                 len.and_then(|len| u64::try_from(len).ok()).ok_or_else(unclear)
             }
             Err(failure) => Err(failure),

@@ -33,8 +33,30 @@ const NEVER_PROXIED: &str = "localhost,127.0.0.1,::1,169.254.169.254,169.254.170
 const NO_PROXY: &str = "none";
 const REGION_DEFAULT: &str = "us-east-1";
 
-pub(super) async fn client(settings: &S3Settings) -> Result<Client, BlobFailure> {
-    let http = http_client(settings)?;
+/// The clients of one store.
+pub(super) struct Clients {
+    /// For everything else.
+    pub(super) usual: Client,
+    /// For small reads. Without TLS, it opens a connection for each: a server that keeps TCP's default (Garage does)
+    /// holds the last bytes of an answer back until the ones before are acknowledged, and on a connection that has been
+    /// used for a while the system delays that by 40 ms. A fresh one acknowledges at once.
+    pub(super) small_reads: Client,
+}
+
+pub(super) async fn clients(settings: &S3Settings) -> Result<Clients, BlobFailure> {
+    let usual = client(settings).await?;
+    let has_tls = settings.endpoint.as_deref().is_none_or(|endpoint| endpoint.starts_with("https:"));
+    let small_reads = if has_tls {
+        usual.clone()
+    } else {
+        let http = http_client(settings, Some(0))?;
+        Client::from_conf(usual.config().to_builder().http_client(http).build())
+    };
+    Ok(Clients { usual, small_reads })
+}
+
+async fn client(settings: &S3Settings) -> Result<Client, BlobFailure> {
+    let http = http_client(settings, None)?;
     let region = region(settings, http.clone()).await;
     let provider_config =
         ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http.clone());
@@ -99,7 +121,8 @@ async fn region(settings: &S3Settings, http: SharedHttpClient) -> Region {
     chain.region().await.unwrap_or_else(|| Region::from_static(REGION_DEFAULT))
 }
 
-fn http_client(settings: &S3Settings) -> Result<SharedHttpClient, BlobFailure> {
+/// `idle_max`: how many idle connections are kept.
+fn http_client(settings: &S3Settings, idle_max: Option<usize>) -> Result<SharedHttpClient, BlobFailure> {
     let tls = match &settings.ca_file {
         Some(file) => own_authorities(file)?,
         None => TlsContext::default(),
@@ -110,6 +133,7 @@ fn http_client(settings: &S3Settings) -> Result<SharedHttpClient, BlobFailure> {
             .proxy_config(proxy.clone())
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(tls.clone());
+        connector.set_pool_max_idle_per_host(idle_max);
         connector.set_connector_settings(connector_settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         connector.build()
