@@ -43,7 +43,7 @@ mod write_upload;
 use std::sync::Arc;
 
 use metadata::{Answer, ClusterId, ClusterView, Command, Query, Reply};
-use ports::{BlobStore, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
+use ports::{BlobStore, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
@@ -75,8 +75,6 @@ pub struct Parts {
     pub metadata: Arc<dyn MetadataStore>,
     /// The bytes.
     pub blobs: Arc<dyn BlobStore>,
-    /// The time of day, for the sweep's questions only.
-    pub clock: Arc<dyn Clock>,
     /// Fresh ids of uploads and large manifests.
     pub ids: Arc<dyn IdSource>,
     /// Sizes and times.

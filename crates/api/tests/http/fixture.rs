@@ -10,7 +10,7 @@ use ports::blob_store::faulty::FaultyBlobStore;
 use ports::blob_store::memory::MemoryBlobStore;
 use ports::metadata_store::faulty::FaultyMetadataStore;
 use ports::metadata_store::memory::MemoryMetadataStore;
-use ports::{RandomIds, SystemClock};
+use ports::RandomIds;
 use registry::{Parts, Registry};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -50,7 +50,6 @@ impl Fixture {
         let registry = Registry::new(Parts {
             metadata: metadata.clone(),
             blobs: blobs.clone(),
-            clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             settings: registry::Settings {
                 part_size: 64 * 1024,

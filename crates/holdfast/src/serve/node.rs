@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metadata_raft::Member;
-use ports::{BlobStore, RandomIds, SystemClock};
+use ports::{BlobStore, RandomIds};
 use registry::{Parts, Registry, Sweeper};
 
 use super::data_folder::DataFolder;
@@ -34,7 +34,6 @@ impl Node {
         let registry = Registry::new(Parts {
             metadata: member.clone(),
             blobs: Arc::clone(&blobs),
-            clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             settings: registry_settings(settings),
         });

@@ -82,7 +82,6 @@ impl World {
         let registry = Registry::new(Parts {
             metadata: Arc::new(log.clone()),
             blobs: Arc::new(store.clone()),
-            clock: Arc::new(ports::SystemClock),
             ids: Arc::new(CountedIds(AtomicU64::new(1))),
             settings,
         });
