@@ -59,7 +59,7 @@ pub fn registry_settings(settings: &Settings) -> registry::Settings {
         retry_after: settings.server.retry_after.0,
         sweep_interval: uploads.sweep_interval.0,
         sweep_batch: SWEEP_BATCH,
-        ..registry::Settings::default()
+        upload_expiry: uploads.expiry.0,
     }
 }
 

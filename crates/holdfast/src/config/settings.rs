@@ -192,6 +192,8 @@ sections! {
         checkpoint_every_parts: u32 = "8" in "1" ..= "100";
         /// How long a blob that no manifest names is kept.
         grace: Span = "24h" in "1h" ..= "365days";
+        /// How long an upload that nobody writes to is kept, so that it can be resumed.
+        expiry: Span = "7days" in "1h" ..= "365days";
         /// How often the sweep looks for objects that nothing names any more, when it found none.
         sweep_interval: Span = "30s" in "1s" ..= "1h";
     }

@@ -11,6 +11,8 @@ mod metrics;
 mod node;
 mod stop;
 
+pub use data_folder::blobs_below;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -88,3 +88,49 @@ fn every_shell_gets_its_completions() {
         );
     }
 }
+
+#[test]
+fn a_folder_that_works_is_called_good() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("text");
+    let table = printed(&["storage", "check", "--data", data]);
+    assert!(table.ends_with("\nall calls worked\n"), "{table}");
+    assert!(
+        table.contains("| put an object") && table.contains("| abort an upload"),
+        "{table}"
+    );
+    assert!(
+        !table.contains("FAILED") && !table.contains("not tried"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_told_with_what_to_look_at() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("it listens");
+    let mut command = holdfast(&["storage", "check"]);
+    for (name, value) in [
+        ("KIND", "s3"),
+        ("S3_BUCKET", "b"),
+        ("S3_ENDPOINT", &format!("http://{free}")),
+        ("S3_ACCESS_KEY_ID", "id"),
+        ("S3_SECRET_ACCESS_KEY", "hunter2"),
+        ("S3_DEADLINE", "1s"),
+    ] {
+        command.env(format!("HOLDFAST_STORAGE_{name}"), value);
+    }
+    let output = run(&mut command);
+    assert_eq!(output.status.code(), Some(1));
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &complaints(&output).join("\n");
+    assert!(
+        said.contains("| FAILED ")
+            && said.contains("storage.s3.endpoint")
+            && said.contains("1 did not work and 10 could not be tried"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+}
