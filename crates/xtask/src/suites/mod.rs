@@ -111,6 +111,18 @@ const SUITES: &[Suite] = &[
         needs: &[CLIENTS],
         deadline_minutes: 15,
     },
+    Suite {
+        name: "replay",
+        tests: Tests::Folder("tests/replay"),
+        needs: &[],
+        deadline_minutes: 5,
+    },
+    Suite {
+        name: "faults",
+        tests: Tests::Folder("tests/faults"),
+        needs: &[],
+        deadline_minutes: 15,
+    },
 ];
 
 /// Runs the chosen suites and prints the table; any failure fails the command.
