@@ -108,7 +108,7 @@ impl Ledger {
             verify_manifest(client, repository, tag, payload).await?;
         }
         for upload in &self.uploads {
-            let offset = offset_of(client, upload).await?;
+            let (offset, _) = status_of(client, upload).await?;
             ensure!(
                 offset == upload.offset,
                 "{upload:?} was acknowledged, the server has {offset}"
@@ -180,8 +180,9 @@ async fn verify_manifest(
     Ok(())
 }
 
-/// What the server says an upload has: `Range: 0-N`, where `0-0` stands for nothing (one byte is never written here).
-pub async fn offset_of(client: &Client, upload: &Upload) -> anyhow::Result<usize> {
+/// What the server says an upload has, and where it goes on: `Range: 0-N`, where `0-0` stands for nothing (one byte is
+/// never written here). What it answers is acknowledged by the answer, so that the old `Location` is out of date.
+pub async fn status_of(client: &Client, upload: &Upload) -> anyhow::Result<(usize, String)> {
     let reply = client
         .get(&upload.location)
         .send()
@@ -192,7 +193,8 @@ pub async fn offset_of(client: &Client, upload: &Upload) -> anyhow::Result<usize
         .header("Range")
         .context("an upload's status has no Range")?;
     let last: usize = range.split('-').nth(1).context("an odd Range")?.parse()?;
-    Ok(if last == 0 { 0 } else { last + 1 })
+    let offset = if last == 0 { 0 } else { last + 1 };
+    Ok((offset, reply.location()?.to_owned()))
 }
 
 #[cfg(test)]

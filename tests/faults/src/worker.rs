@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use harness::client::{Reply, with_query};
 use harness::{Client, client};
 
-use crate::ledger::{Ledger, Upload, offset_of};
+use crate::ledger::{Ledger, Upload, status_of};
 use crate::operation::{MANIFEST, Operation};
 
 /// One client with a ledger of its own. Workers must not share repositories.
@@ -226,12 +226,13 @@ impl Worker {
             Operation::Open { .. } => Ok(false),
             Operation::Write { to } => {
                 let upload = self.oldest()?;
-                let offset = offset_of(client, &upload).await?;
+                let (offset, location) = status_of(client, &upload).await?;
                 ensure!(
                     (upload.offset..=*to).contains(&offset),
                     "{upload:?} came back with {offset} bytes"
                 );
                 self.ledger.uploads[0].offset = offset;
+                self.ledger.uploads[0].location = location;
                 Ok(offset == *to)
             }
             // Sent again, the closing request is answered as the first would have been.
