@@ -1,8 +1,8 @@
 //! Reading a span: large positional reads on blocking threads, one block ahead of whoever takes them.
 //!
 //! A read must never give fewer bytes than were asked for: a file that is missing, shorter or longer than it was
-//! stored is a failure. Memory: at most three blocks per read that is under way; blocks are used again, since fresh
-//! memory costs as much as filling it.
+//! stored is a failure. Memory: at most three blocks per read that is under way, smaller ones when there are many;
+//! large blocks are used again, since fresh memory costs as much as filling it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -21,15 +22,21 @@ use tokio::task::JoinHandle;
 use super::layout::{LIST, Layout, part_name};
 use super::{blocking, failure, joined, part_list};
 
-/// How much is read at once.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+/// How much is read at once. Measured, processor time to send 1 GiB: 0.45 s with 128 KiB, 0.30 with 256, 0.24 with
+/// 512, 0.22 with 1,024.
+const BLOCK_BYTES: usize = 512 * 1024;
+/// How much is read at once when there are many reads.
+const BLOCK_BYTES_CROWDED: usize = 128 * 1024;
+/// More reads than these are many.
+const READS_UNCROWDED_MAX: usize = 32;
 /// How many blocks that nobody uses are kept.
-const BLOCKS_KEPT_MAX: usize = 32;
+const BLOCKS_KEPT_MAX: usize = 16;
 
-/// Blocks of memory that are used again.
+/// Blocks of memory that are used again, and the number of reads that share them.
 #[derive(Debug, Default)]
 pub(super) struct BlockPool {
     free: Mutex<Vec<Vec<u8>>>,
+    reads: AtomicUsize,
 }
 
 /// A block on loan, with `len` bytes filled.
@@ -80,6 +87,13 @@ struct Piece {
 struct Reader {
     pool: Arc<BlockPool>,
     pieces: VecDeque<Piece>,
+    block_bytes: usize,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.pool.reads.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Opens `span` of an object and reads its first block.
@@ -90,7 +104,7 @@ pub(super) async fn open(
     span: ByteSpan,
 ) -> Result<ByteStream, BlobFailure> {
     let opened = blocking(move || {
-        let mut reader = Reader { pieces: plan(&layout, &key, span)?, pool };
+        let mut reader = Reader::new(pool, plan(&layout, &key, span)?);
         let first = reader.next_block()?;
         Ok((reader, first))
     });
@@ -143,10 +157,16 @@ fn read_ahead(mut reader: Reader) -> ReadAhead {
 }
 
 impl Reader {
+    fn new(pool: Arc<BlockPool>, pieces: VecDeque<Piece>) -> Reader {
+        let others = pool.reads.fetch_add(1, Ordering::Relaxed);
+        let block_bytes = if others < READS_UNCROWDED_MAX { BLOCK_BYTES } else { BLOCK_BYTES_CROWDED };
+        Reader { pool, pieces, block_bytes }
+    }
+
     /// The next bytes of the span; `None` when there are no more. Blocks.
     fn next_block(&mut self) -> Result<Option<Bytes>, BlobFailure> {
         let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
-        let wanted = (piece.end - piece.at).min(BLOCK_BYTES as u64) as usize;
+        let wanted = (piece.end - piece.at).min(self.block_bytes as u64) as usize;
         let file = match &mut piece.file {
             Some(file) => file,
             none => none.insert(open_whole(&piece.path, piece.file_size)?),

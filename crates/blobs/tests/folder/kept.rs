@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures::TryStreamExt;
 use ports::blob_store::suite::pattern;
-use ports::{BlobFailure, BlobStore, CompletedPart, Target};
+use ports::{BlobFailure, BlobStore, ByteSpan, CompletedPart, Target};
 
 use crate::{files, key, open, put, put_parted, read};
 
@@ -123,4 +125,26 @@ async fn room_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let space = open(folder.path()).await.unwrap().free_space().unwrap();
     assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
+}
+
+#[tokio::test]
+async fn many_reads_at_once_and_left_half_way_give_all_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let len = 1_500_000;
+    put(&store, &Target::Object(key(1)), pattern(1, len)).await.unwrap();
+    let mut left_open = Vec::new();
+    for _ in 0..40 {
+        let mut stream = store.read(&key(1), ByteSpan { start: 0, len }).await.unwrap();
+        stream.try_next().await.unwrap().unwrap();
+        left_open.push(stream);
+    }
+    for _ in 0..3 {
+        assert!(read(&store, &key(1), 7, len - 7).await.unwrap() == pattern(1, len)[7..]);
+    }
+    for stream in left_open {
+        let rest: Vec<Bytes> = stream.try_collect().await.unwrap();
+        assert!(pattern(1, len).ends_with(&rest.concat()) && !rest.is_empty());
+    }
+    assert!(read(&store, &key(1), 0, len).await.unwrap() == pattern(1, len));
 }
