@@ -1,6 +1,5 @@
 //! A sync that fails stops the member, is never tried again, and loses nothing that was acknowledged.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![cfg(feature = "failpoints")]
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! A kill at every named step: whatever was acknowledged is there afterwards.
 //!
-//! The test starts itself again as the process to be killed. `cargo test -p metadata_raft --features failpoints`.
+//! The test starts itself again as the process to be killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![cfg(feature = "failpoints")]
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -2,6 +2,7 @@
 
 use metadata::TableId;
 
+use crate::row_samples;
 use crate::samples;
 
 fn check(bytes: &[u8]) {
@@ -53,7 +54,7 @@ fn fuzz_changed_records() {
         .map(|(_, command)| wire::encode_entry(&samples::entry(command)))
         .chain(samples::replies().iter().map(wire::encode_reply))
         .chain(
-            samples::rows()
+            row_samples::rows()
                 .iter()
                 .map(|(_, _, row)| wire::encode_row(row)),
         )

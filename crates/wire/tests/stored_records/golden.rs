@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use crate::kinds::{self, COMMANDS, REFUSALS, REPLIES, ROWS};
+use crate::row_samples;
 use crate::samples;
 use metadata::TableId;
 use wire::{DecodeError, LogEntry, LogPayload};
@@ -112,7 +113,7 @@ fn every_persisted_kind_loads_and_is_written_as_ever() {
             wire::decode_reply,
         );
     }
-    for (table, variant, row) in samples::rows() {
+    for (table, variant, row) in row_samples::rows() {
         let kind = kinds::row_kind(&row);
         kinds.insert(format!("Row::{kind}"));
         kinds.insert(format!("{table:?}"));
@@ -196,7 +197,7 @@ fn check_snapshot_chunks(golden: &mut Golden) {
         wire::encode_snapshot_header,
         wire::decode_snapshot_header,
     );
-    let rows: Vec<_> = samples::rows()
+    let rows: Vec<_> = row_samples::rows()
         .into_iter()
         .take(3)
         .map(|(table, _, row)| wire::SnapshotRow {

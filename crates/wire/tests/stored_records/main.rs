@@ -4,4 +4,5 @@
 mod fuzz;
 mod golden;
 mod kinds;
+mod row_samples;
 mod samples;

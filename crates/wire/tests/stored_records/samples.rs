@@ -5,28 +5,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use metadata::{
-    Acknowledge, BeginWrite, BlobLinkRow, BlobRow, BlobState, Checkpoint, ClusterId, ClusterRow,
-    Command, CommandId, CreateUpload, DeletionRow, Entry, Epoch, FinishUpload, LogIndex, LogTime,
-    ManifestLinkRow, ManifestReference, ManifestRow, Mount, MultipartId, ObjectKey, Part, Payload,
-    Precondition, PrincipalName, Progress, PutManifest, ReferrerRow, Refusal, Reply, ReplyRow,
-    RepositoryRow, Row, SealUpload, SealedObject, TableId, TagRow, TailObject, UploadEnd,
-    UploadRow, UploadState, WriteFrom, WriteGrant,
+    Acknowledge, BeginWrite, Checkpoint, ClusterId, Command, CommandId, CreateUpload, Entry, Epoch,
+    FinishUpload, LogIndex, LogTime, ManifestReference, Mount, MultipartId, ObjectKey, Part,
+    Payload, Precondition, PrincipalName, Progress, PutManifest, Refusal, Reply, SealUpload,
+    SealedObject, TailObject, UploadEnd, WriteFrom, WriteGrant,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, OpaqueJson, RepositoryName, Tag, UploadId};
 
-fn repository() -> RepositoryName {
+pub fn repository() -> RepositoryName {
     RepositoryName::parse("team/app").unwrap()
 }
 
-fn upload() -> UploadId {
+pub fn upload() -> UploadId {
     UploadId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10)
 }
 
-fn cluster() -> ClusterId {
+pub fn cluster() -> ClusterId {
     ClusterId(0xf0e0_d0c0_b0a0_9080_7060_5040_3020_1000)
 }
 
-fn digest(n: u8) -> Digest {
+pub fn digest(n: u8) -> Digest {
     Digest::from_bytes(Algorithm::Sha256, &[n; 32]).unwrap()
 }
 
@@ -38,11 +36,11 @@ fn tag(text: &str) -> Tag {
     Tag::parse(text).unwrap()
 }
 
-fn principal() -> PrincipalName {
+pub fn principal() -> PrincipalName {
     PrincipalName(Arc::from("robot$ci"))
 }
 
-fn multipart() -> Option<MultipartId> {
+pub fn multipart() -> Option<MultipartId> {
     Some(MultipartId(Arc::from("2~multipart")))
 }
 
@@ -54,11 +52,11 @@ fn part(number: u32) -> Part {
     }
 }
 
-fn data_key() -> ObjectKey {
+pub fn data_key() -> ObjectKey {
     ObjectKey::data(cluster(), upload(), Epoch(3))
 }
 
-fn progress() -> Progress {
+pub fn progress() -> Progress {
     let key = ObjectKey::tail(cluster(), upload(), Epoch(3), 16 << 20);
     Progress {
         offset: (16 << 20) + 5,
@@ -76,7 +74,7 @@ fn progress() -> Progress {
     }
 }
 
-fn sealed() -> SealedObject {
+pub fn sealed() -> SealedObject {
     SealedObject {
         digest: long_digest(9),
         size: (16 << 20) + 5,
@@ -101,7 +99,7 @@ fn grant() -> WriteGrant {
     }
 }
 
-fn descriptor() -> Descriptor {
+pub fn descriptor() -> Descriptor {
     let mut descriptor = Descriptor::new(MediaType::OCI_MANIFEST, digest(7), 1234);
     descriptor.urls = vec!["https://example.com/layer".to_owned()];
     descriptor.annotations = BTreeMap::from([
@@ -115,7 +113,7 @@ fn descriptor() -> Descriptor {
     descriptor
 }
 
-fn references() -> Vec<ManifestReference> {
+pub fn references() -> Vec<ManifestReference> {
     vec![
         ManifestReference::RequiredBlob(digest(1)),
         ManifestReference::OptionalBlob(digest(2)),
@@ -391,201 +389,6 @@ pub fn replies() -> Vec<Reply> {
         Reply::ManifestPut { created: true },
         Reply::DeletionContinues,
         Reply::Refused(Refusal::TagUnknown),
-    ]
-}
-
-/// Rows, at least one of every table and of every state.
-pub fn rows() -> Vec<(TableId, &'static str, Row)> {
-    let mut rows = repository_rows();
-    rows.extend(manifest_rows());
-    rows.extend(blob_rows());
-    rows.extend(upload_rows());
-    rows.extend(reply_rows());
-    rows
-}
-
-fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
-    let cluster = ClusterRow {
-        cluster: Some(cluster()),
-        time: LogTime(1_700_000_000_123),
-        format: 1,
-        repositories: 2,
-        replies: 3,
-        replies_floor: LogIndex(4),
-    };
-    let repository = RepositoryRow {
-        created: LogTime(5),
-        manifests: 6,
-        tags: 7,
-        blobs: 8,
-        bytes: 9,
-        ending: 10,
-    };
-    let tag = TagRow {
-        digest: digest(5),
-        media_type: MediaType::OCI_INDEX,
-        size: 17,
-        version: 3,
-        moved: LogTime(5),
-        by: principal(),
-        link: LogIndex(12),
-    };
-    vec![
-        (TableId::Cluster, "", Row::Cluster(cluster)),
-        (TableId::Repository, "", Row::Repository(repository)),
-        (TableId::Tag, "", Row::Tag(tag)),
-    ]
-}
-
-fn manifest_rows() -> Vec<(TableId, &'static str, Row)> {
-    let manifest = ManifestRow {
-        media_type: MediaType::OCI_MANIFEST,
-        size: 17,
-        payload: Payload::Inline(Bytes::from_static(b"{\"schemaVersion\":2}")),
-        config: Some(digest(1)),
-        subject: Some(digest(6)),
-        referrer: Some(Box::new(descriptor())),
-        references: references(),
-        count: 2,
-    };
-    let link = ManifestLinkRow {
-        created_at: LogIndex(12),
-        created: LogTime(5),
-        by: principal(),
-        ending: true,
-    };
-    vec![
-        (TableId::Manifest, "", Row::Manifest(manifest)),
-        (TableId::ManifestLink, "", Row::ManifestLink(link)),
-        (TableId::ManifestTag, "", Row::Present),
-        (
-            TableId::Referrer,
-            "",
-            Row::Referrer(ReferrerRow {
-                descriptor: descriptor(),
-            }),
-        ),
-        (TableId::Parent, "", Row::Present),
-    ]
-}
-
-fn blob_rows() -> Vec<(TableId, &'static str, Row)> {
-    let blob = |state| {
-        Row::Blob(BlobRow {
-            key: data_key(),
-            size: 99,
-            count: 2,
-            state,
-        })
-    };
-    let link = BlobLinkRow {
-        created: LogTime(5),
-        by: principal(),
-        mounted_from: Some(RepositoryName::parse("base").unwrap()),
-        manifests: 2,
-    };
-    vec![
-        (TableId::Blob, "referenced", blob(BlobState::Referenced)),
-        (
-            TableId::Blob,
-            "unreferenced",
-            blob(BlobState::Unreferenced { since: LogTime(5) }),
-        ),
-        (
-            TableId::Blob,
-            "condemned",
-            blob(BlobState::Condemned { since: LogTime(6) }),
-        ),
-        (TableId::BlobLink, "", Row::BlobLink(link)),
-        (TableId::BlobHolder, "", Row::Present),
-        (TableId::ProjectCount, "", Row::Count(3)),
-        (TableId::AwaitedBlob, "", Row::Count(3)),
-        (
-            TableId::Deletion,
-            "",
-            Row::Deletion(DeletionRow {
-                key: data_key(),
-                multipart: multipart(),
-            }),
-        ),
-    ]
-}
-
-fn upload_rows() -> Vec<(TableId, &'static str, Row)> {
-    let upload_row = |state| {
-        Row::Upload(UploadRow {
-            repository: repository(),
-            algorithm: Algorithm::Sha256,
-            part_size: 8 << 20,
-            epoch: Epoch(3),
-            key: Some(data_key()),
-            multipart: multipart(),
-            acknowledged: progress(),
-            started: Some(Progress::default()),
-            checkpoint: Some(Progress {
-                tail: None,
-                ..progress()
-            }),
-            granted_from: 33,
-            reserved_until: 64,
-            state,
-            last_activity: LogTime(1_700_000_000_123),
-            by: principal(),
-        })
-    };
-    vec![
-        (TableId::Upload, "open", upload_row(UploadState::Open)),
-        (
-            TableId::Upload,
-            "sealed",
-            upload_row(UploadState::Sealed(Box::new(sealed()))),
-        ),
-        (
-            TableId::Upload,
-            "finished",
-            upload_row(UploadState::Finished {
-                digest: digest(4),
-                size: 99,
-            }),
-        ),
-        (
-            TableId::UploadPart,
-            "",
-            Row::UploadPart {
-                etag: "\"etag\"".to_owned(),
-                size: 8 << 20,
-            },
-        ),
-        (TableId::FinishedUpload, "", Row::UploadId(upload())),
-    ]
-}
-
-fn reply_rows() -> Vec<(TableId, &'static str, Row)> {
-    let first_answer = || Row::FirstAnswer {
-        time: LogTime(5),
-        repository: repository(),
-        digest: digest(5),
-        request: digest(6),
-        reply: Reply::ManifestPut { created: false },
-    };
-    let reply = ReplyRow {
-        index: LogIndex(12),
-        time: LogTime(5),
-        reply: Reply::Acknowledged { offset: 1 },
-    };
-    vec![
-        (TableId::Reply, "", Row::Reply(reply)),
-        (
-            TableId::ReplyOrder,
-            "",
-            Row::CommandId(CommandId {
-                incarnation: 7,
-                sequence: 8,
-            }),
-        ),
-        (TableId::RecentPut, "", first_answer()),
-        (TableId::IdempotencyKey, "", first_answer()),
-        (TableId::FirstAnswerOrder, "", Row::Present),
     ]
 }
 
