@@ -161,8 +161,15 @@ impl Member {
             stop,
             lock: Mutex::new(Some(lock)),
         });
-        member.lead().await?;
-        member.name_cluster().await?;
+        let ready = async {
+            member.lead().await?;
+            member.name_cluster().await
+        };
+        if let Err(failure) = ready.await {
+            // Gives the folder back: whoever mends the cause may open it again.
+            member.shutdown().await;
+            return Err(failure);
+        }
         let housekeeping = tokio::spawn(keep_house(Arc::downgrade(&member), stopped));
         member.tasks.lock().push(housekeeping);
         Ok(member)

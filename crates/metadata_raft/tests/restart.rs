@@ -276,6 +276,22 @@ async fn a_full_disk_refuses_writes_and_answers_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_on_a_full_disk_says_so_and_gives_the_folder_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = MemberConfig {
+        free_bytes_min: u64::MAX,
+        ..config(folder.path())
+    };
+    let Err(failure) = Member::open(full).await else {
+        panic!("a cluster was formed on a full disk");
+    };
+    assert!(failure.to_string().contains("full"), "{failure}");
+    let member = Member::open(config(folder.path())).await.unwrap();
+    push(&member, 0..3).await;
+    member.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn snapshots_follow_the_bytes_of_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let small = MemberConfig {
