@@ -9,6 +9,9 @@ use comfy_table::Table;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+/// Latencies up to this are told apart; longer ones count as this.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
 /// How many different messages of failure are kept.
 const MESSAGES_MAX: usize = 20;
 
@@ -34,7 +37,7 @@ impl Recorder {
     pub fn new(kinds: &[&'static str]) -> Recorder {
         let kind = |name: &&'static str| Kind {
             name,
-            latencies_us: Mutex::new(Histogram::new(3).expect("3 significant digits are allowed")),
+            latencies_us: Mutex::new(histogram()),
             bytes: AtomicU64::new(0),
             last_us: AtomicU64::new(0),
             longest_gap_us: AtomicU64::new(0),
@@ -190,6 +193,11 @@ impl Report {
         }
         text
     }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
+        .expect("the bounds and three digits are allowed")
 }
 
 fn micros(duration: Duration) -> u64 {
