@@ -1,6 +1,7 @@
 //! The order in which a folder makes bytes last, and what a failure or a crash at each of its steps leaves.
 //!
 //! Fail points belong to the whole process: each test holds the one scenario while it runs.
+#![expect(clippy::unwrap_used, reason = "a test that finds no value has failed")]
 
 use std::path::Path;
 use std::sync::Arc;
