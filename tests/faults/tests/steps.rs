@@ -11,13 +11,13 @@ use anyhow::{Context as _, bail, ensure};
 use faults::operation::manifest;
 use faults::{Content, Operation, Step, Worker};
 use futures::StreamExt as _;
-use harness::{HoldfastServer, holdfast, tools};
+use harness::{GarageServer, HoldfastServer, holdfast, tools};
 
 /// How many steps are tried at once; each has its own server.
 const AT_ONCE: usize = 3;
 
 /// The sweep runs each second here.
-const SWEEP_MAX: Duration = Duration::from_secs(20);
+const SWEEP_MAX: Duration = Duration::from_secs(10);
 
 /// So many manifests fill several log segments and cause several snapshots.
 const FILLERS: u64 = 700;
@@ -48,7 +48,13 @@ async fn crash_at(step: &str) -> anyhow::Result<()> {
     let data = folder.path().join("data");
     let mut worker = Worker::default();
     let mut left = script();
-    match start(&data, Some(step)) {
+    // Its steps are only passed with an object store behind the server.
+    let garage = step
+        .starts_with("blobs::s3")
+        .then(GarageServer::start)
+        .transpose()?;
+    let garage = garage.as_ref();
+    match start(&data, garage, Some(step)) {
         Ok(mut server) => {
             let ended = run_until_dead(&mut server, &mut worker, &mut left).await?;
             ensure!(ended, "nothing in this test reaches the step");
@@ -56,7 +62,7 @@ async fn crash_at(step: &str) -> anyhow::Result<()> {
         Err(error) if format!("{error:#}").contains("SIGKILL") => {}
         Err(error) => return Err(error),
     }
-    let server = start(&data, None).context("after the crash")?;
+    let server = start(&data, garage, None).context("after the crash")?;
     let client = server.client();
     if let Some(again) = worker.settle(&client).await? {
         left.insert(0, again);
@@ -83,20 +89,34 @@ async fn crash_at(step: &str) -> anyhow::Result<()> {
         .context("when all was done")
 }
 
-fn start(data: &Path, step: Option<&str>) -> anyhow::Result<HoldfastServer> {
+fn start(
+    data: &Path,
+    garage: Option<&GarageServer>,
+    step: Option<&str>,
+) -> anyhow::Result<HoldfastServer> {
     let settings = [
         ("HOLDFAST_METADATA_SNAPSHOT_AFTER", "1MiB"),
         ("HOLDFAST_UPLOADS_CHECKPOINT_EVERY_PARTS", "1"),
         ("HOLDFAST_UPLOADS_PART_SIZE", "5MiB"),
         ("HOLDFAST_UPLOADS_SWEEP_INTERVAL", "1s"),
     ];
+    let store = garage.map(|garage| {
+        [
+            ("HOLDFAST_STORAGE_KIND", "s3"),
+            ("HOLDFAST_STORAGE_S3_ENDPOINT", &garage.endpoint),
+            ("HOLDFAST_STORAGE_S3_REGION", &garage.region),
+            ("HOLDFAST_STORAGE_S3_BUCKET", &garage.bucket),
+            ("HOLDFAST_STORAGE_S3_ACCESS_KEY_ID", &garage.access_key),
+            ("HOLDFAST_STORAGE_S3_SECRET_ACCESS_KEY", &garage.secret_key),
+        ]
+    });
     let step = step.map(|step| ("HOLDFAST_CRASH_AT", step));
     let set = |server: holdfast::Builder, (name, value): (&str, &str)| server.env(name, value);
-    settings
+    let all = settings
         .into_iter()
-        .chain(step)
-        .fold(HoldfastServer::with().data(data), set)
-        .start()
+        .chain(store.into_iter().flatten())
+        .chain(step);
+    all.fold(HoldfastServer::with().data(data), set).start()
 }
 
 /// Whether the server died. What was acknowledged leaves `left`.
@@ -151,7 +171,7 @@ fn base() -> (Content, Content) {
 fn script() -> Vec<Operation> {
     let (config, layer) = base();
     let (large, cancelled, loose) = (
-        Content::new(3, 23 << 20),
+        Content::new(3, 52 << 20),
         Content::new(4, 13 << 20),
         Content::new(5, 999),
     );
@@ -181,7 +201,7 @@ fn script() -> Vec<Operation> {
             content: large,
         },
         Operation::Write { to: 12 << 20 },
-        Operation::Write { to: 22 << 20 },
+        Operation::Write { to: 51 << 20 },
         Operation::Close,
         put("small", &small),
         put("other", &small),

@@ -120,8 +120,8 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "faults",
         tests: Tests::Folder("tests/faults"),
-        needs: &[],
-        deadline_minutes: 15,
+        needs: &[GARAGE],
+        deadline_minutes: 20,
     },
 ];
 
