@@ -49,6 +49,14 @@ pub(crate) const STALE: HeaderValue = HeaderValue::from_static(
     "299 - \"This answer may be stale: no quorum of the cluster confirms it.\"",
 );
 
+/// `Warning: 299` on an image that does not have all its layers here.
+pub(crate) fn sparse(layers_absent: u32) -> HeaderValue {
+    text(match layers_absent {
+        1 => "299 - \"1 layer of this image is not in this repository\"".to_owned(),
+        many => format!("299 - \"{many} layers of this image are not in this repository\""),
+    })
+}
+
 /// A digest as the values of `Docker-Content-Digest` and `ETag`, in one allocation.
 pub(crate) fn digest_and_etag(digest: &Digest) -> (HeaderValue, HeaderValue) {
     const LONGEST: usize = 2 + "sha512:".len() + 128;

@@ -56,6 +56,9 @@ pub(crate) async fn pull(
     if served.stale {
         headers.insert(WARNING, header::STALE);
     }
+    if found.layers_absent > 0 {
+        headers.append(WARNING, header::sparse(found.layers_absent));
+    }
     let (status, content) = if outcome == ReadOutcome::NotModified {
         (StatusCode::NOT_MODIFIED, Content::Empty)
     } else {
@@ -123,6 +126,9 @@ fn created(repository: &RepositoryName, stored: &ManifestStored) -> Reply {
     headers.insert(ETAG, etag);
     if let Some(subject) = &stored.subject {
         headers.insert(header::OCI_SUBJECT, header::digest(subject));
+    }
+    if stored.layers_absent > 0 {
+        headers.insert(WARNING, header::sparse(stored.layers_absent));
     }
     for tags in stored.tags.chunks(TAGS_PER_HEADER) {
         let list: Vec<&str> = tags.iter().map(Tag::as_str).collect();

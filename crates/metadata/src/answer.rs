@@ -5,7 +5,7 @@
 use oci::{Digest, Reference, RepositoryName, Tag, UploadId};
 
 use crate::DELETIONS_PER_ENTRY_MAX;
-use crate::command::Part;
+use crate::command::{ManifestReference, Part};
 use crate::ids::LogTime;
 use crate::keys::{self, Range};
 use crate::query::{
@@ -74,7 +74,7 @@ fn absent(tables: &dyn ReadTables, repository: &RepositoryName) -> Result<Answer
     Ok(row.map_or(Answer::RepositoryUnknown, |_| Answer::Absent))
 }
 
-/// The hottest path of the product: three look-ups by a tag, two by a digest.
+/// The hottest path of the product: three look-ups by a tag, two by a digest, unless the image is sparse.
 fn manifest(
     tables: &dyn ReadTables,
     repository: &RepositoryName,
@@ -88,21 +88,43 @@ fn manifest(
         },
     };
     let link = typed::get(tables, &keys::manifest_link(repository, &digest))?;
-    let is_visible = link.is_some_and(|link| {
-        !link.ending && tagged_link.is_none_or(|tagged| tagged == link.created_at)
-    });
-    if !is_visible {
+    let visible = link
+        .filter(|link| !link.ending && tagged_link.is_none_or(|tagged| tagged == link.created_at));
+    let Some(link) = visible else {
         return absent(tables, repository);
+    };
+    let Some(row) = typed::get(tables, &keys::manifest(&digest))? else {
+        return absent(tables, repository);
+    };
+    let absent = match link.sparse {
+        true => absent_layers(tables, repository, &row.references)?,
+        false => 0,
+    };
+    Ok(Answer::Manifest(Box::new(ManifestView {
+        digest,
+        media_type: row.media_type,
+        size: row.size,
+        payload: row.payload,
+        absent,
+    })))
+}
+
+/// Counted anew for each reader of a sparse image: when a layer comes, no row of those that wait for it changes, however
+/// many they are. As many look-ups as the image has layers.
+fn absent_layers(
+    tables: &dyn ReadTables,
+    repository: &RepositoryName,
+    references: &[ManifestReference],
+) -> Result<u32, StorageFailure> {
+    let mut count = 0;
+    for reference in references {
+        if let ManifestReference::RequiredBlob(layer) = reference
+            && typed::get(tables, &keys::blob_link(repository, layer))?.is_none()
+        {
+            count += 1;
+        }
     }
-    match typed::get(tables, &keys::manifest(&digest))? {
-        Some(row) => Ok(Answer::Manifest(Box::new(ManifestView {
-            digest,
-            media_type: row.media_type,
-            size: row.size,
-            payload: row.payload,
-        }))),
-        None => absent(tables, repository),
-    }
+    Ok(count)
 }
 
 fn blob(

@@ -289,7 +289,7 @@ pub struct Mount {
 /// What a manifest names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ManifestReference {
-    /// A blob that the repository must see, or the manifest is refused.
+    /// A blob that the repository must see, or the manifest is refused; some layers of a sparse image excepted.
     RequiredBlob(Digest),
     /// A blob that may be absent (a layer which may not be distributed, a blob in an index).
     OptionalBlob(Digest),
@@ -347,6 +347,9 @@ pub struct PutManifest {
     pub precondition: Option<Precondition>,
     /// The client's `Idempotency-Key`, at most 255 bytes: the same key of the same principal gets the first answer.
     pub idempotency_key: Option<String>,
+    /// Whether some layers of an image may be absent, if others are there: the image is then marked as sparse. The
+    /// proposer's setting; the entry carries it, so that all members decide alike.
+    pub sparse: bool,
     /// Who asked.
     pub principal: PrincipalName,
 }

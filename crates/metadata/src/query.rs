@@ -149,6 +149,8 @@ pub struct ManifestView {
     pub size: u64,
     /// The bytes, or where they are.
     pub payload: Payload,
+    /// How many layers of the image the repository does not see: above 0, whoever pulls it must be told.
+    pub absent: u32,
 }
 
 /// A blob that may be served.

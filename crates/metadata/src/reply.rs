@@ -54,6 +54,8 @@ pub enum Reply {
     ManifestPut {
         /// Whether the repository had no such manifest before.
         created: bool,
+        /// How many layers of the image the repository did not see then: above 0, the image is sparse.
+        absent: u32,
     },
     /// A manifest's link is hidden; more of its tags' rows remain than one entry may touch: propose the same again.
     DeletionContinues,

@@ -92,6 +92,9 @@ pub struct ManifestLinkRow {
     pub by: PrincipalName,
     /// Hidden: its tags' rows are being removed, and then it goes.
     pub ending: bool,
+    /// Layers of the image were absent when this was made, and may still be: whoever reads it counts them. Without the
+    /// mark none is.
+    pub sparse: bool,
 }
 
 /// How the referrers API describes a manifest that is about another.

@@ -33,6 +33,7 @@ fn put(n: u64) -> Command {
         tags: vec![Tag::parse(&format!("v{}", n % TAGS)).expect("a good tag")],
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         principal: PrincipalName::anonymous(),
     })
 }

@@ -44,6 +44,7 @@ fn put(tag: &str) -> Command {
         tags: vec![Tag::parse(tag).unwrap()],
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         principal: PrincipalName::anonymous(),
     })
 }
@@ -51,7 +52,13 @@ fn put(tag: &str) -> Command {
 async fn push(member: &Member, tags: std::ops::Range<u32>) {
     for n in tags {
         let reply = member.propose(put(&format!("v{n}")), soon()).await.unwrap();
-        assert_eq!(reply, Reply::ManifestPut { created: true });
+        assert_eq!(
+            reply,
+            Reply::ManifestPut {
+                created: true,
+                absent: 0
+            }
+        );
     }
 }
 

@@ -54,6 +54,7 @@ fn put(tag: &str) -> Command {
         tags: vec![Tag::parse(tag).unwrap()],
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         principal: PrincipalName::anonymous(),
     })
 }
@@ -85,7 +86,13 @@ fn child() {
         for n in 0..WRITES_MAX {
             let tag = format!("v{n}");
             let reply = member.propose(put(&tag), soon()).await.unwrap();
-            assert_eq!(reply, Reply::ManifestPut { created: true });
+            assert_eq!(
+                reply,
+                Reply::ManifestPut {
+                    created: true,
+                    absent: 0
+                }
+            );
             // Each line is one write, so that a kill never leaves half of it.
             std::io::stdout()
                 .write_all(format!("\nacknowledged {tag}\n").as_bytes())
@@ -160,7 +167,13 @@ async fn everything_acknowledged_survives_a_kill_at_every_step() {
                 "{step}, pass {pass}: more than was asked for"
             );
             let reply = member.propose(put("afterwards"), soon()).await.unwrap();
-            assert_eq!(reply, Reply::ManifestPut { created: true });
+            assert_eq!(
+                reply,
+                Reply::ManifestPut {
+                    created: true,
+                    absent: 0
+                }
+            );
             member.shutdown().await;
         }
     }

@@ -60,7 +60,7 @@ pub use open_upload::UploadStatus;
 pub use pull_blob::BlobFound;
 pub use pull_manifest::ManifestFound;
 pub use put_manifest::{ManifestPush, ManifestStored};
-pub use settings::Settings;
+pub use settings::{Settings, SparseImages};
 pub use sweeper::Sweeper;
 
 /// The use-cases. Cheap to clone; clones share everything.

@@ -24,6 +24,8 @@ pub struct ManifestFound {
     pub size: u64,
     /// The bytes, exactly as they were pushed.
     pub payload: Bytes,
+    /// How many layers of the image the repository does not have: above 0, the client is told so by `Warning: 299`.
+    pub layers_absent: u32,
 }
 
 impl Registry {
@@ -54,6 +56,7 @@ impl Registry {
             media_type,
             size,
             payload,
+            absent,
         } = view;
         let payload = match payload {
             Payload::Inline(bytes) => bytes,
@@ -66,6 +69,7 @@ impl Registry {
                 media_type,
                 size,
                 payload,
+                layers_absent: absent,
             },
             stale: answered.stale,
         })

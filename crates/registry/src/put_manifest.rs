@@ -22,7 +22,7 @@ use oci::{
 };
 use ports::{Deadline, Target};
 
-use crate::{Caller, Error, Registry, metric, steps};
+use crate::{Caller, Error, Registry, SparseImages, metric, steps};
 
 /// Larger payloads are parsed and hashed off the runtime's threads.
 const INLINE_PARSE_BYTES: usize = 64 * 1024;
@@ -61,6 +61,8 @@ pub struct ManifestStored {
     pub tags: Vec<Tag>,
     /// Whether the repository had no such manifest before.
     pub created: bool,
+    /// How many layers of the image the repository does not have.
+    pub layers_absent: u32,
 }
 
 impl Registry {
@@ -77,7 +79,7 @@ impl Registry {
         push: ManifestPush,
     ) -> Result<ManifestStored, Error> {
         refuse_unbounded(&push)?;
-        let command = if push.payload.len() > INLINE_PARSE_BYTES {
+        let mut command = if push.payload.len() > INLINE_PARSE_BYTES {
             let (repository, caller) = (repository.clone(), caller.clone());
             let work = tokio::task::spawn_blocking(move || check(&caller, &repository, push));
             work.await
@@ -85,6 +87,7 @@ impl Registry {
         } else {
             check(caller, repository, push)?
         };
+        command.sparse = self.settings().sparse_images == SparseImages::Marked;
         let (registry, deadline) = (self.clone(), caller.deadline);
         self.owned(async move { registry.put_checked_manifest(command, deadline).await })
             .await
@@ -103,13 +106,14 @@ impl Registry {
             let reply = self.propose(Command::PutManifest(attempt), deadline).await;
             steps::reach(steps::MANIFEST_AFTER_ENTRY);
             match reply {
-                Ok(Reply::ManifestPut { created }) => {
+                Ok(Reply::ManifestPut { created, absent }) => {
                     metric::manifest_pushed();
                     return Ok(ManifestStored {
                         digest: command.digest,
                         subject: command.subject,
                         tags: command.tags,
                         created,
+                        layers_absent: absent,
                     });
                 }
                 Ok(Reply::Refused(Refusal::DeletionInProgress)) => {
@@ -195,7 +199,7 @@ fn refuse_unbounded(push: &ManifestPush) -> Result<(), Error> {
     Ok(())
 }
 
-/// Parses the payload, and says in the log's words what it is. Pure.
+/// Parses the payload, and says in the log's words what it is; what the settings allow is added later. Pure.
 fn check(
     caller: &Caller,
     repository: &RepositoryName,
@@ -235,6 +239,7 @@ fn check(
         tags,
         precondition: push.precondition,
         idempotency_key: push.idempotency_key,
+        sparse: false,
         principal: caller.principal.clone(),
     })
 }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub checkpoint_every_parts: u32,
     /// How long a blob that no manifest names is kept, at least.
     pub grace: Duration,
+    /// What becomes of an image of which some layers are absent.
+    pub sparse_images: SparseImages,
     /// A body that brings nothing for so long has stalled.
     pub body_idle_timeout: Duration,
     /// How long a metadata call that follows a body may be held through an election.
@@ -29,6 +31,15 @@ pub struct Settings {
     pub sweep_batch: usize,
 }
 
+/// What becomes of an image whose config and some of whose layers are in the repository, and others are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SparseImages {
+    /// It is stored, and everyone who pushes or pulls it is told how many layers are absent.
+    Marked,
+    /// It is refused like any manifest that names absent blobs.
+    Refused,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         let part_size = 8 * 1024 * 1024;
@@ -37,6 +48,7 @@ impl Default for Settings {
             blob_size_max: u64::from(part_size) * u64::from(PART_NUMBER_MAX),
             checkpoint_every_parts: 8,
             grace: Duration::from_secs(24 * 60 * 60),
+            sparse_images: SparseImages::Marked,
             body_idle_timeout: Duration::from_secs(60),
             hold: Duration::from_secs(10),
             upload_expiry: Duration::from_secs(7 * 24 * 60 * 60),

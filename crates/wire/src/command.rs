@@ -428,6 +428,7 @@ impl From<&PutManifest> for pb::PutManifest {
             precondition: put.precondition.as_ref().map(pb::Precondition::from),
             idempotency_key: put.idempotency_key.clone(),
             principal: put.principal.to_string(),
+            sparse: put.sparse,
         }
     }
 }
@@ -454,6 +455,7 @@ impl TryFrom<pb::PutManifest> for PutManifest {
             tags: tags.collect::<Result<Vec<Tag>, _>>()?,
             precondition: put.precondition.map(Precondition::try_from).transpose()?,
             idempotency_key: put.idempotency_key,
+            sparse: put.sparse,
             principal: principal_from(put.principal),
         })
     }

@@ -30,7 +30,10 @@ impl From<&Reply> for pb::Reply {
             }),
             Reply::Mounted { size } => Kind::Mounted(*size),
             Reply::MountMissed => Kind::MountMissed(pb::Empty {}),
-            Reply::ManifestPut { created } => Kind::ManifestPut(*created),
+            Reply::ManifestPut { created, absent } => Kind::ManifestPut(pb::ManifestPut {
+                created: *created,
+                absent: *absent,
+            }),
             Reply::DeletionContinues => Kind::DeletionContinues(pb::Empty {}),
             Reply::Refused(refusal) => Kind::Refused(refusal.into()),
         };
@@ -64,7 +67,10 @@ impl TryFrom<pb::Reply> for Reply {
             },
             Kind::Mounted(size) => Reply::Mounted { size },
             Kind::MountMissed(pb::Empty {}) => Reply::MountMissed,
-            Kind::ManifestPut(created) => Reply::ManifestPut { created },
+            Kind::ManifestPut(put) => Reply::ManifestPut {
+                created: put.created,
+                absent: put.absent,
+            },
             Kind::DeletionContinues(pb::Empty {}) => Reply::DeletionContinues,
             Kind::Refused(refusal) => Reply::Refused(refusal.try_into()?),
         })

@@ -280,6 +280,7 @@ impl From<&ManifestLinkRow> for pb::ManifestLinkRow {
             created: row.created.0,
             by: row.by.to_string(),
             ending: row.ending,
+            sparse: row.sparse,
         }
     }
 }
@@ -291,6 +292,7 @@ impl From<pb::ManifestLinkRow> for ManifestLinkRow {
             created: LogTime(row.created),
             by: principal_from(row.by),
             ending: row.ending,
+            sparse: row.sparse,
         }
     }
 }

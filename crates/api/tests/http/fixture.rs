@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use api::{Info, ServeParts, Settings, serve};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
+use ports::RandomIds;
 use ports::blob_store::faulty::FaultyBlobStore;
 use ports::blob_store::memory::MemoryBlobStore;
 use ports::metadata_store::faulty::FaultyMetadataStore;
 use ports::metadata_store::memory::MemoryMetadataStore;
-use ports::RandomIds;
 use registry::{Parts, Registry};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -42,6 +42,23 @@ impl Fixture {
 
     /// A server over a log of the test's own.
     pub async fn over(log: MemoryMetadataStore, change: impl FnOnce(&mut Settings)) -> Fixture {
+        Fixture::serving(log, registry::Settings::default(), change).await
+    }
+
+    /// A server that refuses sparse images.
+    pub async fn without_sparse_images() -> Fixture {
+        let settings = registry::Settings {
+            sparse_images: registry::SparseImages::Refused,
+            ..registry::Settings::default()
+        };
+        Fixture::serving(MemoryMetadataStore::new(), settings, |_| {}).await
+    }
+
+    async fn serving(
+        log: MemoryMetadataStore,
+        use_cases: registry::Settings,
+        change: impl FnOnce(&mut Settings),
+    ) -> Fixture {
         let log = Arc::new(log);
         let plan = ports::metadata_store::faulty::FaultPlan::none();
         let metadata = Arc::new(FaultyMetadataStore::new(log, plan));
@@ -53,7 +70,7 @@ impl Fixture {
             ids: Arc::new(RandomIds),
             settings: registry::Settings {
                 part_size: 64 * 1024,
-                ..registry::Settings::default()
+                ..use_cases
             },
         });
         let mut settings = Settings {

@@ -10,4 +10,5 @@ mod connections;
 mod fixture;
 mod lists;
 mod manifests;
+mod sparse_images;
 mod uploads;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use blobs::settings::{Checksums, CredentialsFrom, Encryption};
 use blobs::{Secret, StorageKind};
+use registry::SparseImages;
 
 use super::section::sections;
 use super::value::{ByteSize, LogFilter, Span, words};
@@ -47,6 +48,8 @@ words! {
 }
 
 words! { Checksums { Auto = "auto", Always = "always", Never = "never", } form "`auto`, `always` or `never`" }
+
+words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
 sections! {
     /// The HTTP server and the node itself.
@@ -196,6 +199,14 @@ sections! {
         expiry: Span = "7days" in "1h" ..= "365days";
         /// How often the sweep looks for objects that nothing names any more, when it found none.
         sweep_interval: Span = "30s" in "1s" ..= "1h";
+    }
+
+    /// What may be pushed.
+    registry: Registry as "registry" {
+        /// What becomes of an image whose config and some of whose layers are in the repository, while other layers
+        /// never were. `marked` stores it, and tells everyone who pushes or pulls it how many are missing
+        /// (`Warning: 299`). `refused` refuses it, as every other manifest that names absent blobs is.
+        sparse_images: SparseImages = "marked";
     }
 
     /// The log on standard error.

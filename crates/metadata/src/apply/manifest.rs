@@ -61,10 +61,16 @@ fn link_and_tag(state: &mut State<'_>, put: &PutManifest) -> Result<Reply, Stop>
     let manifest = state
         .get(&keys::manifest(&put.digest))?
         .unwrap_or_else(|| row_of(put));
-    let found = match link {
-        Some(_) => Vec::new(),
-        None => reference::look_up(state, &put.repository, &manifest.references)?,
+    // A link without the mark is whole, and stays so: nothing that it names can be deleted.
+    let looked_up = match &link {
+        Some(link) if !link.sparse => None,
+        _ => {
+            let may_be_sparse = put.sparse;
+            let looked_up = reference::look_up(state, &put.repository, &manifest, may_be_sparse)?;
+            Some(looked_up)
+        }
     };
+    let absent = looked_up.as_ref().map_or(0, |it| it.absent);
     let mut tags = Vec::with_capacity(put.tags.len());
     for tag in &put.tags {
         let current = tag::look_up(state, &put.repository, tag)?;
@@ -77,8 +83,14 @@ fn link_and_tag(state: &mut State<'_>, put: &PutManifest) -> Result<Reply, Stop>
     }
 
     let created_at = link.as_ref().map_or(state.index, |link| link.created_at);
-    if link.is_none() {
-        make_link(state, put, manifest.clone(), found)?;
+    let created = link.is_none();
+    match (link, looked_up) {
+        (None, Some(looked_up)) => make_link(state, put, manifest.clone(), looked_up)?,
+        (Some(link), Some(_)) if absent == 0 => {
+            let sparse = false;
+            state.put(&link_key, ManifestLinkRow { sparse, ..link })?;
+        }
+        _ => {}
     }
     let target = tag::Target {
         repository: &put.repository,
@@ -90,9 +102,7 @@ fn link_and_tag(state: &mut State<'_>, put: &PutManifest) -> Result<Reply, Stop>
     for (tag, current) in &tags {
         tag::move_to(state, &target, tag, current)?;
     }
-    Ok(Reply::ManifestPut {
-        created: link.is_none(),
-    })
+    Ok(Reply::ManifestPut { created, absent })
 }
 
 fn row_of(put: &PutManifest) -> ManifestRow {
@@ -112,13 +122,14 @@ fn make_link(
     state: &mut State<'_>,
     put: &PutManifest,
     mut manifest: ManifestRow,
-    found: Vec<reference::Found>,
+    looked_up: reference::LookedUp,
 ) -> Result<(), Stop> {
     let link = ManifestLinkRow {
         created_at: state.index,
         created: state.now(),
         by: put.principal.clone(),
         ending: false,
+        sparse: looked_up.absent > 0,
     };
     state.put(&keys::manifest_link(&put.repository, &put.digest), link)?;
     state.change_repository(&put.repository, |row| {
@@ -126,7 +137,7 @@ fn make_link(
         row.bytes += manifest.size;
         Ok(())
     })?;
-    reference::attach(state, &put.repository, &put.digest, found)?;
+    reference::attach(state, &put.repository, &put.digest, looked_up.found)?;
     if let (Some(subject), Some(descriptor)) = (&manifest.subject, &manifest.referrer) {
         let row = ReferrerRow {
             descriptor: descriptor.as_ref().clone(),

@@ -10,6 +10,7 @@ mod model;
 mod preconditions;
 mod properties;
 mod replies;
+mod sparse_images;
 mod upload_ends;
 mod uploads;
 mod world;

@@ -43,6 +43,7 @@ struct PutWish {
     precondition: Option<Precondition>,
     key: Option<u8>,
     is_large: bool,
+    sparse: bool,
 }
 
 /// What each manifest names is fixed, as its digest is.
@@ -51,7 +52,7 @@ fn references(number: u32) -> Vec<ManifestReference> {
     match number {
         0 => vec![],
         1 => vec![RequiredBlob(blob(0))],
-        2 => vec![RequiredBlob(blob(0)), RequiredBlob(blob(1))],
+        2 => [0, 1, 2].map(|n| RequiredBlob(blob(n))).to_vec(),
         3 => vec![OptionalBlob(blob(2)), RequiredBlob(blob(1))],
         4 => vec![Child(manifest(1)), Child(manifest(2))],
         _ => vec![OptionalBlob(blob(2)), Child(manifest(4))],
@@ -78,18 +79,21 @@ fn put_wish() -> impl Strategy<Value = Wish> {
         tags,
         precondition(),
         key,
-        prop::bool::weighted(0.3),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.7)),
     )
-        .prop_map(|(repository, number, tags, precondition, key, is_large)| {
-            Wish::Put(Box::new(PutWish {
-                repository,
-                number,
-                tags,
-                precondition,
-                key,
-                is_large,
-            }))
-        })
+        .prop_map(
+            |(repository, number, tags, precondition, key, (is_large, sparse))| {
+                Wish::Put(Box::new(PutWish {
+                    repository,
+                    number,
+                    tags,
+                    precondition,
+                    key,
+                    is_large,
+                    sparse,
+                }))
+            },
+        )
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -239,6 +243,10 @@ impl History {
         if wish.number == 3 {
             command = about(command, manifest(1), "signature");
         }
+        if wish.number == 2 {
+            command.config = Some(blob(0));
+        }
+        command.sparse = wish.sparse;
         if wish.is_large {
             command.payload = Payload::Object(ObjectKey::manifest(CLUSTER, self.world.fresh()));
         }

@@ -243,6 +243,7 @@ pub fn put(repository: &RepositoryName, number: u32, tags: &[&str]) -> PutManife
         tags: tags.iter().map(|name| tag(name)).collect(),
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         principal: who("ann"),
     }
 }
@@ -261,5 +262,11 @@ pub fn about(mut put: PutManifest, subject: Digest, artifact_type: &str) -> PutM
     put
 }
 
-pub const CREATED: Reply = Reply::ManifestPut { created: true };
-pub const AGAIN: Reply = Reply::ManifestPut { created: false };
+pub const CREATED: Reply = Reply::ManifestPut {
+    created: true,
+    absent: 0,
+};
+pub const AGAIN: Reply = Reply::ManifestPut {
+    created: false,
+    absent: 0,
+};

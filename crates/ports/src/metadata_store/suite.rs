@@ -107,6 +107,7 @@ fn put(repository: &RepositoryName, tag: &str, content: &str) -> PutManifest {
         tags: vec![Tag::parse(tag).unwrap()],
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         principal: PrincipalName::anonymous(),
     }
 }
@@ -146,7 +147,13 @@ pub async fn what_was_acknowledged_is_read(subject: Subject) {
         let put = put(&repository, "v1", &format!("{{\"round\":{round}}}"));
         let wanted = put.payload.clone();
         let reply = subject.propose(Command::PutManifest(put)).await;
-        assert_eq!(reply, Reply::ManifestPut { created: true });
+        assert_eq!(
+            reply,
+            Reply::ManifestPut {
+                created: true,
+                absent: 0
+            }
+        );
         let found = subject.manifest(&repository, "v1").await.unwrap();
         assert_eq!(found.payload, wanted);
     }
@@ -218,7 +225,13 @@ pub async fn proposals_at_once_all_count(subject: Subject) {
         subject.propose(Command::PutManifest(put))
     });
     for reply in futures::future::join_all(proposals).await {
-        assert_eq!(reply, Reply::ManifestPut { created: true });
+        assert_eq!(
+            reply,
+            Reply::ManifestPut {
+                created: true,
+                absent: 0
+            }
+        );
     }
     let page = Page {
         after: None,

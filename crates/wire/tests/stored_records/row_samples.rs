@@ -72,6 +72,7 @@ fn manifest_rows() -> Vec<(TableId, &'static str, Row)> {
         created: LogTime(5),
         by: principal(),
         ending: true,
+        sparse: true,
     };
     vec![
         (TableId::Manifest, "", Row::Manifest(manifest)),
@@ -185,7 +186,10 @@ fn reply_rows() -> Vec<(TableId, &'static str, Row)> {
         repository: repository(),
         digest: digest(5),
         request: digest(6),
-        reply: Reply::ManifestPut { created: false },
+        reply: Reply::ManifestPut {
+            created: false,
+            absent: 0,
+        },
     };
     let reply = ReplyRow {
         index: LogIndex(12),

@@ -241,6 +241,7 @@ fn put_manifest_commands() -> Vec<(&'static str, Command)> {
         tags: vec![tag("latest"), tag("v1")],
         precondition: Some(Precondition::Matches(vec![digest(8), digest(9)])),
         idempotency_key: Some("key-1".to_owned()),
+        sparse: true,
         principal: principal(),
     };
     let large = PutManifest {
@@ -252,6 +253,7 @@ fn put_manifest_commands() -> Vec<(&'static str, Command)> {
         tags: Vec::new(),
         precondition: None,
         idempotency_key: None,
+        sparse: false,
         ..put.clone()
     };
     vec![
@@ -386,7 +388,10 @@ pub fn replies() -> Vec<Reply> {
         },
         Reply::Mounted { size: 99 },
         Reply::MountMissed,
-        Reply::ManifestPut { created: true },
+        Reply::ManifestPut {
+            created: true,
+            absent: 2,
+        },
         Reply::DeletionContinues,
         Reply::Refused(Refusal::TagUnknown),
     ]
