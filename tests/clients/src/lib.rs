@@ -4,6 +4,7 @@
 //! The clients are those of Debian's packages. What other clients send is replayed in the suite `replay`.
 
 pub mod image;
+mod mounts;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,8 @@ pub use image::Image;
 /// Set to `docker-registry`, the suite runs against Debian's registry, to tell a wrong test from a wrong Holdfast.
 const AGAINST: &str = "CLIENTS_AGAINST";
 
-/// The registry under test, and a folder for what the test makes.
+/// The registry under test, and a folder for what the test makes. The folder goes when this is dropped, which is to be
+/// after the engines that use it: bind it before them.
 pub struct Bench {
     /// `127.0.0.1:PORT`.
     pub address: String,
@@ -135,6 +137,15 @@ impl Bench {
             );
         }
         Ok(())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Nothing better can be done than to say so.
+        if let Err(error) = mounts::unmount_below(self.folder.path()) {
+            eprintln!("{} stays: {error:#}", self.folder.path().display());
+        }
     }
 }
 

@@ -66,7 +66,8 @@ async fn buildah_pushes_what_it_builds() {
     bench.delete("buildah/built", pushed.trim()).await.unwrap();
     buildah
         .fails(&[
-            "pull", "--policy=always",
+            "pull",
+            "--policy=always",
             "--tls-verify=false",
             &bench.image("buildah/built:v1"),
         ])

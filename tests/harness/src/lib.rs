@@ -3,6 +3,7 @@
 //!
 //! Fixtures must never use a port, a folder or a process that they did not get themselves: suites run beside anything.
 
+pub mod bound;
 pub mod client;
 pub mod docker_registry;
 pub mod garage;

@@ -1,5 +1,5 @@
 //! A server process: started with its output kept, watched while it starts, measured through `/proc`, and ended when its
-//! owner is dropped.
+//! owner is dropped or its test program dies.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use crate::bound;
 
 /// Only so many lines of output are kept, so that a chatty server does not fill the memory of its test.
 const LINES_MAX: usize = 2000;
@@ -43,21 +45,23 @@ impl Output {
 impl Process {
     /// Starts it in a process group of its own. Standard output and standard error are collected.
     pub fn start(name: &str, command: &mut Command) -> anyhow::Result<Self> {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self::spawn(name, command)
+        let mut bound = bound::bound(command);
+        bound.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(name, bound)
     }
 
     /// Starts it as [`Process::start`] does, but lets it speak to nobody, so that what it costs is its own.
     pub fn start_silent(name: &str, command: &mut Command) -> anyhow::Result<Self> {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self::spawn(name, command)
+        let mut bound = bound::bound(command);
+        bound.stdout(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(name, bound)
     }
 
-    fn spawn(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+    fn spawn(name: &str, mut command: Command) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name}: {command:?}"))?;
+        let shown = format!("{command:?}");
+        let mut child =
+            bound::spawn(command).with_context(|| format!("cannot start {name}: {shown}"))?;
         let output = Arc::new(Output::default());
         collect(child.stdout.take(), &output);
         collect(child.stderr.take(), &output);
