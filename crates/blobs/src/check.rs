@@ -49,7 +49,12 @@ impl CheckStep {
 ///
 /// Takes as long as the calls do; a store that does not answer ends the check at its first step.
 pub async fn run(store: &dyn BlobStore, kind: StorageKind) -> Vec<CheckStep> {
-    let mut check = Check { store, kind, steps: Vec::new(), is_reachable: true };
+    let mut check = Check {
+        store,
+        kind,
+        steps: Vec::new(),
+        is_reachable: true,
+    };
     check.objects().await;
     check.multipart().await;
     check.steps
@@ -81,7 +86,8 @@ impl Check<'_> {
         }
         let absent = fresh_key();
         let size = expect_absent(store.object_size(&absent));
-        self.step("be told that an object is absent", "s3:ListBucket", size).await;
+        self.step("be told that an object is absent", "s3:ListBucket", size)
+            .await;
         let prefix = ObjectKey::cluster_prefix(PROBE_CLUSTER);
         let list = async {
             let listed = store.list(&prefix, None).await?;
@@ -114,20 +120,39 @@ impl Check<'_> {
         const ABORT: &str = "abort an upload";
         let store = self.store;
         let (key, bytes) = (fresh_key(), probe_bytes());
-        let Some(multipart) = self.step(BEGIN, "s3:PutObject", store.begin_multipart(&key)).await else {
+        let Some(multipart) = self
+            .step(BEGIN, "s3:PutObject", store.begin_multipart(&key))
+            .await
+        else {
             for name in [PART, LIST, COMPLETE, READ, ABORT] {
                 self.skip(name);
             }
             return;
         };
-        let target = Target::Part { key: key.clone(), multipart: multipart.clone(), number: 1 };
-        let part = self.step(PART, "s3:PutObject", put(store, &target, &bytes)).await;
+        let target = Target::Part {
+            key: key.clone(),
+            multipart: multipart.clone(),
+            number: 1,
+        };
+        let part = self
+            .step(PART, "s3:PutObject", put(store, &target, &bytes))
+            .await;
         let list = find_upload(store, &multipart);
         self.step(LIST, "s3:ListBucketMultipartUploads", list).await;
         let mut completed = None;
         if let Some(etag) = part {
-            let parts = [CompletedPart { number: 1, etag, size: bytes.len() as u64 }];
-            completed = self.step(COMPLETE, "s3:PutObject", store.complete_multipart(&key, &multipart, &parts)).await;
+            let parts = [CompletedPart {
+                number: 1,
+                etag,
+                size: bytes.len() as u64,
+            }];
+            completed = self
+                .step(
+                    COMPLETE,
+                    "s3:PutObject",
+                    store.complete_multipart(&key, &multipart, &parts),
+                )
+                .await;
         } else {
             self.skip(COMPLETE);
         }
@@ -166,15 +191,27 @@ impl Check<'_> {
             Ok(value) => (Some(value), CheckOutcome::Passed, None),
             Err(failure) => {
                 self.is_reachable = !matches!(failure, BlobFailure::Unavailable { .. });
-                (None, CheckOutcome::Failed(failure.to_string()), Some(self.hint(&failure, permission)))
+                (
+                    None,
+                    CheckOutcome::Failed(failure.to_string()),
+                    Some(self.hint(&failure, permission)),
+                )
             }
         };
-        self.steps.push(CheckStep { name, outcome, hint });
+        self.steps.push(CheckStep {
+            name,
+            outcome,
+            hint,
+        });
         value
     }
 
     fn skip(&mut self, name: &'static str) {
-        self.steps.push(CheckStep { name, outcome: CheckOutcome::Skipped, hint: None });
+        self.steps.push(CheckStep {
+            name,
+            outcome: CheckOutcome::Skipped,
+            hint: None,
+        });
     }
 
     fn hint(&self, failure: &BlobFailure, permission: &str) -> String {
@@ -219,7 +256,9 @@ fn probe_bytes() -> Bytes {
 }
 
 fn wrong(how: &str) -> BlobFailure {
-    BlobFailure::Other { reason: how.to_owned() }
+    BlobFailure::Other {
+        reason: how.to_owned(),
+    }
 }
 
 async fn put(store: &dyn BlobStore, target: &Target, bytes: &Bytes) -> Result<String, BlobFailure> {
@@ -228,8 +267,15 @@ async fn put(store: &dyn BlobStore, target: &Target, bytes: &Bytes) -> Result<St
     staged.store(target).await
 }
 
-async fn read_back(store: &dyn BlobStore, key: &ObjectKey, bytes: &Bytes) -> Result<(), BlobFailure> {
-    let span = ByteSpan { start: 1000, len: 50_000 };
+async fn read_back(
+    store: &dyn BlobStore,
+    key: &ObjectKey,
+    bytes: &Bytes,
+) -> Result<(), BlobFailure> {
+    let span = ByteSpan {
+        start: 1000,
+        len: 50_000,
+    };
     let mut stream = store.read(key, span).await?;
     let mut read = BytesMut::new();
     while let Some(block) = stream.try_next().await? {
@@ -240,11 +286,15 @@ async fn read_back(store: &dyn BlobStore, key: &ObjectKey, bytes: &Bytes) -> Res
     }
     match store.object_size(key).await? {
         size if size == bytes.len() as u64 => Ok(()),
-        size => Err(wrong(&format!("the store says that {PROBE_BYTES} bytes are {size}"))),
+        size => Err(wrong(&format!(
+            "the store says that {PROBE_BYTES} bytes are {size}"
+        ))),
     }
 }
 
-async fn expect_absent(call: impl Future<Output = Result<u64, BlobFailure>>) -> Result<(), BlobFailure> {
+async fn expect_absent(
+    call: impl Future<Output = Result<u64, BlobFailure>>,
+) -> Result<(), BlobFailure> {
     match call.await {
         Err(BlobFailure::NoSuchObject { .. }) => Ok(()),
         Err(failure) => Err(failure),
@@ -253,7 +303,13 @@ async fn expect_absent(call: impl Future<Output = Result<u64, BlobFailure>>) -> 
 }
 
 async fn find_upload(store: &dyn BlobStore, multipart: &MultipartId) -> Result<(), BlobFailure> {
-    let listed = store.list_multipart(&ObjectKey::cluster_prefix(PROBE_CLUSTER)).await?;
+    let listed = store
+        .list_multipart(&ObjectKey::cluster_prefix(PROBE_CLUSTER))
+        .await?;
     let is_listed = listed.iter().any(|upload| upload.multipart == *multipart);
-    if is_listed || listed.len() >= 1000 { Ok(()) } else { Err(wrong("the upload is not listed")) }
+    if is_listed || listed.len() >= 1000 {
+        Ok(())
+    } else {
+        Err(wrong("the upload is not listed"))
+    }
 }

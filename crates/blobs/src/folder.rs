@@ -23,7 +23,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use metadata::{MultipartId, ObjectKey};
 use ports::{
-    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes, Target,
 };
 use rustix::fs::{Mode, OFlags};
 use tokio::task::JoinError;
@@ -72,11 +73,16 @@ impl FolderStore {
     /// version made it.
     pub async fn open(settings: &FolderSettings) -> Result<FolderStore, BlobFailure> {
         let Some(root) = settings.path.clone() else {
-            return Err(BlobFailure::Other { reason: "no folder for blobs is set".to_owned() });
+            return Err(BlobFailure::Other {
+                reason: "no folder for blobs is set".to_owned(),
+            });
         };
         blocking(move || {
-            let shared = Shared::open(&root).map_err(|error| failure::failure(&error, "open", &root))?;
-            Ok(FolderStore { shared: Arc::new(shared) })
+            let shared =
+                Shared::open(&root).map_err(|error| failure::failure(&error, "open", &root))?;
+            Ok(FolderStore {
+                shared: Arc::new(shared),
+            })
         })
         .await
     }
@@ -84,9 +90,13 @@ impl FolderStore {
     /// How much room there is.
     pub fn free_space(&self) -> Result<FreeSpace, BlobFailure> {
         let root = &self.shared.layout.root;
-        let space = rustix::fs::statvfs(root).map_err(|errno| failure::failure(&errno.into(), "look at", root))?;
+        let space = rustix::fs::statvfs(root)
+            .map_err(|errno| failure::failure(&errno.into(), "look at", root))?;
         let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-        Ok(FreeSpace { free_bytes: bytes(space.f_bavail), total_bytes: bytes(space.f_blocks) })
+        Ok(FreeSpace {
+            free_bytes: bytes(space.f_bavail),
+            total_bytes: bytes(space.f_blocks),
+        })
     }
 
     async fn with<T: Send + 'static>(
@@ -113,7 +123,13 @@ impl Shared {
         lock.try_lock().map_err(io::Error::from)?;
         let staging = layout.staging.join(&start);
         fs::create_dir(&staging)?;
-        Ok(Shared { layout: Arc::new(layout), durable, pool: Arc::default(), staging, _lock: lock })
+        Ok(Shared {
+            layout: Arc::new(layout),
+            durable,
+            pool: Arc::default(),
+            staging,
+            _lock: lock,
+        })
     }
 
     fn fresh_staging_path(&self) -> PathBuf {
@@ -125,15 +141,28 @@ impl Shared {
         match target {
             Target::Object(key) => {
                 let path = self.layout.object(key);
-                self.durable.ensure(parent(&path)).map_err(|error| failure::failure(&error, "make", parent(&path)))?;
+                self.durable
+                    .ensure(parent(&path))
+                    .map_err(|error| failure::failure(&error, "make", parent(&path)))?;
                 match piece.store(&path)? {
                     true => Ok(()),
-                    false => Err(BlobFailure::Other { reason: format!("{} vanished", parent(&path).display()) }),
+                    false => Err(BlobFailure::Other {
+                        reason: format!("{} vanished", parent(&path).display()),
+                    }),
                 }
             }
-            Target::Part { key, multipart, number } => {
-                let no_such_upload = || BlobFailure::NoSuchUpload { key: key.to_string() };
-                let upload = self.layout.upload(key, multipart).ok_or_else(no_such_upload)?;
+            Target::Part {
+                key,
+                multipart,
+                number,
+            } => {
+                let no_such_upload = || BlobFailure::NoSuchUpload {
+                    key: key.to_string(),
+                };
+                let upload = self
+                    .layout
+                    .upload(key, multipart)
+                    .ok_or_else(no_such_upload)?;
                 match piece.store(&upload.join(layout::part_name(*number)))? {
                     true => Ok(()),
                     false => Err(no_such_upload()),
@@ -147,18 +176,27 @@ impl Shared {
     fn discard(&self, path: &Path) -> io::Result<()> {
         let leaving = self.fresh_staging_path();
         match fs::rename(path, &leaving) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(());
+            }
             moved => moved?,
         }
         step(steps::FOLDER_DELETE_MOVED)?;
-        if leaving.is_dir() { fs::remove_dir_all(&leaving) } else { fs::remove_file(&leaving) }
+        if leaving.is_dir() {
+            fs::remove_dir_all(&leaving)
+        } else {
+            fs::remove_file(&leaving)
+        }
     }
 
     fn delete(&self, keys: &[ObjectKey]) -> Result<(), BlobFailure> {
         let mut touched: Vec<PathBuf> = Vec::new();
         for key in keys {
             let path = self.layout.object(key);
-            self.discard(&path).map_err(|error| failure::failure(&error, "remove", &path))?;
+            self.discard(&path)
+                .map_err(|error| failure::failure(&error, "remove", &path))?;
             touched.push(parent(&path).to_owned());
         }
         touched.sort();
@@ -177,7 +215,10 @@ fn check_format(layout: &Layout) -> io::Result<()> {
         Ok(text) if text == FORMAT => Ok(()),
         // An empty one was left by a loss of power when the folder was new.
         Ok(text) if !text.is_empty() => {
-            let reason = format!("its format is {:?}, made by a newer version or another program", text.trim_end());
+            let reason = format!(
+                "its format is {:?}, made by a newer version or another program",
+                text.trim_end()
+            );
             Err(io::Error::new(ErrorKind::InvalidData, reason))
         }
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -196,8 +237,13 @@ fn create_lock(path: &Path) -> io::Result<File> {
 
 /// Removes what earlier starts left. What a living process holds stays.
 fn clean_staging(staging: &Path) -> io::Result<()> {
-    let entries: Result<Vec<_>, _> = fs::read_dir(staging)?.map(|entry| entry.map(|entry| entry.path())).collect();
-    let starts: BTreeSet<PathBuf> = entries?.into_iter().map(|path| path.with_extension("")).collect();
+    let entries: Result<Vec<_>, _> = fs::read_dir(staging)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect();
+    let starts: BTreeSet<PathBuf> = entries?
+        .into_iter()
+        .map(|path| path.with_extension(""))
+        .collect();
     for folder in starts {
         let lock_path = folder.with_extension("lock");
         let lock = match File::open(&lock_path) {
@@ -229,7 +275,10 @@ async fn blocking<T: Send + 'static>(
 fn joined<T>(ended: Result<T, JoinError>) -> Result<T, BlobFailure> {
     ended.map_err(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => BlobFailure::Unavailable { reason: "the process is stopping".to_owned(), retry_after: None },
+        Err(_) => BlobFailure::Unavailable {
+            reason: "the process is stopping".to_owned(),
+            retry_after: None,
+        },
     })
 }
 
@@ -237,12 +286,17 @@ fn joined<T>(ended: Result<T, JoinError>) -> Result<T, BlobFailure> {
 impl BlobStore for FolderStore {
     async fn stage(&self, size_max: u64) -> Result<Box<dyn StagedBytes>, BlobFailure> {
         let path = self.shared.fresh_staging_path();
-        Ok(Box::new(StagedFile::new(Arc::clone(&self.shared), path, size_max)))
+        Ok(Box::new(StagedFile::new(
+            Arc::clone(&self.shared),
+            path,
+            size_max,
+        )))
     }
 
     async fn begin_multipart(&self, key: &ObjectKey) -> Result<MultipartId, BlobFailure> {
         let key = key.clone();
-        self.with(move |shared| multipart::begin(shared, &key)).await
+        self.with(move |shared| multipart::begin(shared, &key))
+            .await
     }
 
     async fn complete_multipart(
@@ -252,21 +306,34 @@ impl BlobStore for FolderStore {
         parts: &[CompletedPart],
     ) -> Result<(), BlobFailure> {
         let (key, multipart, parts) = (key.clone(), multipart.clone(), parts.to_vec());
-        self.with(move |shared| multipart::complete(shared, &key, &multipart, &parts)).await
+        self.with(move |shared| multipart::complete(shared, &key, &multipart, &parts))
+            .await
     }
 
-    async fn abort_multipart(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
+    async fn abort_multipart(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure> {
         let (key, multipart) = (key.clone(), multipart.clone());
-        self.with(move |shared| multipart::abort(shared, &key, &multipart)).await
+        self.with(move |shared| multipart::abort(shared, &key, &multipart))
+            .await
     }
 
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure> {
-        read::open(Arc::clone(&self.shared.layout), Arc::clone(&self.shared.pool), key.clone(), span).await
+        read::open(
+            Arc::clone(&self.shared.layout),
+            Arc::clone(&self.shared.pool),
+            key.clone(),
+            span,
+        )
+        .await
     }
 
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, BlobFailure> {
         let key = key.clone();
-        self.with(move |shared| read::object_size(&shared.layout, &key)).await
+        self.with(move |shared| read::object_size(&shared.layout, &key))
+            .await
     }
 
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), BlobFailure> {
@@ -274,14 +341,20 @@ impl BlobStore for FolderStore {
         self.with(move |shared| shared.delete(&keys)).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        self.with(move |shared| listing::list(&shared.layout, &prefix, after.as_deref())).await
+        self.with(move |shared| listing::list(&shared.layout, &prefix, after.as_deref()))
+            .await
     }
 
     async fn list_multipart(&self, prefix: &str) -> Result<Vec<ListedUpload>, BlobFailure> {
         let prefix = prefix.to_owned();
-        self.with(move |shared| listing::list_multipart(&shared.layout, &prefix)).await
+        self.with(move |shared| listing::list_multipart(&shared.layout, &prefix))
+            .await
     }
 
     fn describe(&self) -> String {

@@ -28,7 +28,9 @@ pub use steps::STEPS;
 /// made by a newer version or a file that the settings name cannot be read.
 pub async fn open(settings: &StorageSettings) -> Result<Arc<dyn BlobStore>, BlobFailure> {
     match settings.kind {
-        StorageKind::Folder => Ok(Arc::new(Measured::new(FolderStore::open(&settings.folder).await?))),
+        StorageKind::Folder => Ok(Arc::new(Measured::new(
+            FolderStore::open(&settings.folder).await?,
+        ))),
         StorageKind::S3 => Ok(Arc::new(Measured::new(S3Store::open(&settings.s3).await?))),
     }
 }

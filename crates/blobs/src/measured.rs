@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use metadata::{MultipartId, ObjectKey};
 use ports::{
-    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes, Target,
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes, Target,
 };
 
 /// A blob store whose calls are counted and timed.
@@ -27,7 +28,10 @@ impl<S: BlobStore> Measured<S> {
     }
 }
 
-async fn timed<T>(call: &'static str, work: impl Future<Output = Result<T, BlobFailure>>) -> Result<T, BlobFailure> {
+async fn timed<T>(
+    call: &'static str,
+    work: impl Future<Output = Result<T, BlobFailure>>,
+) -> Result<T, BlobFailure> {
     let begun = Instant::now();
     let result = work.await;
     metrics::histogram!("holdfast_blob_store_call_seconds", "call" => call).record(begun.elapsed());
@@ -45,7 +49,8 @@ fn count(call: &'static str, failure: Option<&BlobFailure>) {
         Some(BlobFailure::Denied { .. }) => "denied",
         Some(BlobFailure::Other { .. }) => "other",
     };
-    metrics::counter!("holdfast_blob_store_calls_total", "call" => call, "outcome" => outcome).increment(1);
+    metrics::counter!("holdfast_blob_store_calls_total", "call" => call, "outcome" => outcome)
+        .increment(1);
 }
 
 #[async_trait]
@@ -65,11 +70,23 @@ impl<S: BlobStore> BlobStore for Measured<S> {
         multipart: &MultipartId,
         parts: &[CompletedPart],
     ) -> Result<(), BlobFailure> {
-        timed("complete_multipart", self.inner.complete_multipart(key, multipart, parts)).await
+        timed(
+            "complete_multipart",
+            self.inner.complete_multipart(key, multipart, parts),
+        )
+        .await
     }
 
-    async fn abort_multipart(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
-        timed("abort_multipart", self.inner.abort_multipart(key, multipart)).await
+    async fn abort_multipart(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure> {
+        timed(
+            "abort_multipart",
+            self.inner.abort_multipart(key, multipart),
+        )
+        .await
     }
 
     /// Timed until the first bytes are there; a stream that breaks later counts as a call `read_on` that failed.
@@ -77,7 +94,9 @@ impl<S: BlobStore> BlobStore for Measured<S> {
         let stream = timed("read", self.inner.read(key, span)).await?;
         let bytes = metrics::counter!("holdfast_blob_store_bytes_total", "direction" => "read");
         let stream = stream.inspect_ok(move |block| bytes.increment(block.len() as u64));
-        Ok(stream.inspect_err(|failure| count("read_on", Some(failure))).boxed())
+        Ok(stream
+            .inspect_err(|failure| count("read_on", Some(failure)))
+            .boxed())
     }
 
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, BlobFailure> {
@@ -88,7 +107,11 @@ impl<S: BlobStore> BlobStore for Measured<S> {
         timed("delete", self.inner.delete(keys)).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure> {
         timed("list", self.inner.list(prefix, after)).await
     }
 
@@ -121,7 +144,8 @@ impl StagedBytes for MeasuredStaged {
             Target::Part { .. } => "store_part",
         };
         let etag = timed(call, self.inner.store(target)).await?;
-        metrics::counter!("holdfast_blob_store_bytes_total", "direction" => "written").increment(self.inner.len());
+        metrics::counter!("holdfast_blob_store_bytes_total", "direction" => "written")
+            .increment(self.inner.len());
         Ok(etag)
     }
 }

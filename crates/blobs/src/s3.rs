@@ -24,7 +24,10 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, Delete, ObjectIdentifier, Stor
 use bytes::Bytes;
 use futures::TryStreamExt;
 use metadata::{MultipartId, ObjectKey};
-use ports::{BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload, StagedBytes};
+use ports::{
+    BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
+    StagedBytes,
+};
 
 use crate::settings::S3Settings;
 use crate::steps::{self, step};
@@ -70,23 +73,35 @@ impl S3Store {
     pub async fn open(settings: &S3Settings) -> Result<S3Store, BlobFailure> {
         let deadline = Duration::from_millis(settings.deadline_ms);
         let prefix = settings.prefix.trim_end_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        };
         let endpoint = settings.endpoint.as_deref().unwrap_or("AWS");
         let clients = client::clients(settings).await?;
         let shared = Shared {
             client: clients.usual,
             small_reads: clients.small_reads,
-            place: format!("s3 bucket {} at {endpoint}, below \"{prefix}\"", settings.bucket),
+            place: format!(
+                "s3 bucket {} at {endpoint}, below \"{prefix}\"",
+                settings.bucket
+            ),
             bucket: settings.bucket.clone(),
             prefix,
             encryption: ServerEncryption::new(settings)?,
             storage_class: settings.storage_class.as_deref().map(StorageClass::from),
-            budget: Arc::new(Budget::new(u64::from(settings.memory_mib) * 1024 * 1024, deadline)),
+            budget: Arc::new(Budget::new(
+                u64::from(settings.memory_mib) * 1024 * 1024,
+                deadline,
+            )),
             patience: Patience { deadline },
             read_timeout: Duration::from_millis(settings.read_timeout_ms),
             deletes_singly: AtomicBool::new(false),
         };
-        Ok(S3Store { shared: Arc::new(shared) })
+        Ok(S3Store {
+            shared: Arc::new(shared),
+        })
     }
 }
 
@@ -105,7 +120,11 @@ impl Shared {
             None => [None, None, None],
             Some(customer) => {
                 let algorithm = CustomerKey::ALGORITHM.to_owned();
-                [Some(algorithm), Some(customer.key.clone()), Some(customer.md5.clone())]
+                [
+                    Some(algorithm),
+                    Some(customer.key.clone()),
+                    Some(customer.md5.clone()),
+                ]
             }
         }
     }
@@ -125,7 +144,9 @@ impl Shared {
                 .set_storage_class(self.storage_class.clone())
                 .body(body::of_blocks(blocks))
         };
-        let put = self.patience.retry(|| async { Ok(call().send().await?.e_tag.unwrap_or_default()) });
+        let put = self
+            .patience
+            .retry(|| async { Ok(call().send().await?.e_tag.unwrap_or_default()) });
         put.await.map_err(|failure| failure.about(key))
     }
 
@@ -149,16 +170,32 @@ impl Shared {
                 .set_sse_customer_key_md5(customer_md5.clone())
                 .body(body::of_blocks(blocks))
         };
-        let put = self.patience.retry(|| async { Ok(call().send().await?.e_tag.unwrap_or_default()) });
-        put.await.map_err(|failure| upload_failure(failure).about(key))
+        let put = self
+            .patience
+            .retry(|| async { Ok(call().send().await?.e_tag.unwrap_or_default()) });
+        put.await
+            .map_err(|failure| upload_failure(failure).about(key))
     }
 
     /// A stream of the span, and how many bytes the store says it has.
-    async fn get_range(&self, key: &ObjectKey, span: ByteSpan) -> Result<(SdkStream, Option<u64>), CallFailure> {
+    async fn get_range(
+        &self,
+        key: &ObjectKey,
+        span: ByteSpan,
+    ) -> Result<(SdkStream, Option<u64>), CallFailure> {
         let range = format!("bytes={}-{}", span.start, span.start + span.len - 1);
-        let client = if span.len <= SMALL_READ_BYTES_MAX { &self.small_reads } else { &self.client };
+        let client = if span.len <= SMALL_READ_BYTES_MAX {
+            &self.small_reads
+        } else {
+            &self.client
+        };
         let answer = self.get(client, key, Some(range)).await?;
-        Ok((answer.body, answer.content_length.and_then(|len| u64::try_from(len).ok())))
+        Ok((
+            answer.body,
+            answer
+                .content_length
+                .and_then(|len| u64::try_from(len).ok()),
+        ))
     }
 
     async fn get(
@@ -176,27 +213,44 @@ impl Shared {
             .set_sse_customer_algorithm(algorithm)
             .set_sse_customer_key(customer_key)
             .set_sse_customer_key_md5(customer_md5);
-        self.patience.retry(|| async { Ok(call.clone().send().await?) }).await
+        self.patience
+            .retry(|| async { Ok(call.clone().send().await?) })
+            .await
     }
 
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, CallFailure> {
-        let unclear = || CallFailure::Other { reason: format!("the store did not say how large {key} is") };
-        match self.get(&self.small_reads, key, Some("bytes=0-0".to_owned())).await {
+        let unclear = || CallFailure::Other {
+            reason: format!("the store did not say how large {key} is"),
+        };
+        match self
+            .get(&self.small_reads, key, Some("bytes=0-0".to_owned()))
+            .await
+        {
             Ok(answer) => {
-                let total = answer.content_range.as_deref().and_then(|range| range.rsplit_once('/'));
-                total.and_then(|(_, total)| total.parse().ok()).ok_or_else(unclear)
+                let total = answer
+                    .content_range
+                    .as_deref()
+                    .and_then(|range| range.rsplit_once('/'));
+                total
+                    .and_then(|(_, total)| total.parse().ok())
+                    .ok_or_else(unclear)
             }
             // An empty object has no first byte.
             Err(CallFailure::BadRange) => {
                 let len = self.get(&self.small_reads, key, None).await?.content_length;
-                len.and_then(|len| u64::try_from(len).ok()).ok_or_else(unclear)
+                len.and_then(|len| u64::try_from(len).ok())
+                    .ok_or_else(unclear)
             }
             Err(failure) => Err(failure),
         }
     }
 
     async fn delete_one(&self, key: &ObjectKey) -> Result<(), CallFailure> {
-        let call = self.client.delete_object().bucket(&self.bucket).key(self.key(key));
+        let call = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(self.key(key));
         let deleted = self.patience.retry(|| async {
             call.clone().send().await?;
             Ok(())
@@ -208,21 +262,42 @@ impl Shared {
     }
 
     async fn delete_list(&self, keys: &[ObjectKey]) -> Result<(), CallFailure> {
-        let objects: Result<Vec<_>, _> =
-            keys.iter().map(|key| ObjectIdentifier::builder().key(self.key(key)).build()).collect();
-        let list = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
-        let list = list.map_err(|error| CallFailure::Other { reason: error.to_string() })?;
-        let call = self.client.delete_objects().bucket(&self.bucket).delete(list);
+        let objects: Result<Vec<_>, _> = keys
+            .iter()
+            .map(|key| ObjectIdentifier::builder().key(self.key(key)).build())
+            .collect();
+        let list = objects.and_then(|objects| {
+            Delete::builder()
+                .set_objects(Some(objects))
+                .quiet(true)
+                .build()
+        });
+        let list = list.map_err(|error| CallFailure::Other {
+            reason: error.to_string(),
+        })?;
+        let call = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .delete(list);
         let deleted = self.patience.retry(|| async {
             let answer = call.clone().send().await?;
-            match answer.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
+            match answer
+                .errors()
+                .iter()
+                .find(|error| error.code() != Some("NoSuchKey"))
+            {
                 None => Ok(()),
                 Some(error) => {
-                    let (code, message) = (error.code().unwrap_or(""), error.message().unwrap_or(""));
+                    let (code, message) =
+                        (error.code().unwrap_or(""), error.message().unwrap_or(""));
                     let reason = format!("{code} {message}");
                     match code {
                         "AccessDenied" => Err(CallFailure::Denied { reason }),
-                        _ => Err(CallFailure::Retryable { reason, retry_after: None }),
+                        _ => Err(CallFailure::Retryable {
+                            reason,
+                            retry_after: None,
+                        }),
                     }
                 }
             }
@@ -235,14 +310,19 @@ impl Shared {
             match self.delete_list(keys).await {
                 // Some services know no lists, or want a checksum of another kind with them.
                 Err(CallFailure::NotImplemented { reason } | CallFailure::Other { reason }) => {
-                    tracing::info!(reason, "the blob store deletes no lists: objects are deleted one by one");
+                    tracing::info!(
+                        reason,
+                        "the blob store deletes no lists: objects are deleted one by one"
+                    );
                     self.deletes_singly.store(true, Ordering::Relaxed);
                 }
                 deleted => return deleted,
             }
         }
         let singly = futures::stream::iter(keys.iter().map(Ok));
-        singly.try_for_each_concurrent(SINGLE_DELETES, |key| self.delete_one(key)).await
+        singly
+            .try_for_each_concurrent(SINGLE_DELETES, |key| self.delete_one(key))
+            .await
     }
 }
 
@@ -256,7 +336,10 @@ fn upload_failure(failure: CallFailure) -> CallFailure {
 
 /// Marks a step between calls.
 fn at_step(name: &'static str) -> Result<(), BlobFailure> {
-    step(name).map_err(|error| BlobFailure::Unavailable { reason: error.to_string(), retry_after: None })
+    step(name).map_err(|error| BlobFailure::Unavailable {
+        reason: error.to_string(),
+        retry_after: None,
+    })
 }
 
 #[async_trait]
@@ -264,7 +347,9 @@ impl BlobStore for S3Store {
     async fn stage(&self, size_max: u64) -> Result<Box<dyn StagedBytes>, BlobFailure> {
         let most = self.shared.budget.piece_bytes_max();
         if size_max > most {
-            let reason = format!("a piece of {size_max} bytes is more than {most}: raise storage.s3.memory_mib");
+            let reason = format!(
+                "a piece of {size_max} bytes is more than {most}: raise storage.s3.memory_mib"
+            );
             return Err(BlobFailure::Other { reason });
         }
         Ok(Box::new(S3Staged::new(Arc::clone(&self.shared), size_max)))
@@ -284,12 +369,17 @@ impl BlobStore for S3Store {
             .set_sse_customer_key(customer_key)
             .set_sse_customer_key_md5(customer_md5)
             .set_storage_class(shared.storage_class.clone());
-        let begun = shared.patience.retry(|| async { Ok(call.clone().send().await?.upload_id) }).await;
+        let begun = shared
+            .patience
+            .retry(|| async { Ok(call.clone().send().await?.upload_id) })
+            .await;
         let id = begun.map_err(|failure| failure.about(key))?;
         at_step(steps::S3_AFTER_BEGIN)?;
         let id = id.filter(|id| !id.is_empty());
         id.map(|id| MultipartId(id.into()))
-            .ok_or_else(|| BlobFailure::Other { reason: "the store gave a multipart upload no id".to_owned() })
+            .ok_or_else(|| BlobFailure::Other {
+                reason: "the store gave a multipart upload no id".to_owned(),
+            })
     }
 
     async fn complete_multipart(
@@ -300,7 +390,10 @@ impl BlobStore for S3Store {
     ) -> Result<(), BlobFailure> {
         let shared = &self.shared;
         let listed = parts.iter().map(|part| {
-            aws_sdk_s3::types::CompletedPart::builder().part_number(part.number.cast_signed()).e_tag(&part.etag).build()
+            aws_sdk_s3::types::CompletedPart::builder()
+                .part_number(part.number.cast_signed())
+                .e_tag(&part.etag)
+                .build()
         });
         let [algorithm, customer_key, customer_md5] = shared.customer();
         let call = shared
@@ -309,7 +402,11 @@ impl BlobStore for S3Store {
             .bucket(&shared.bucket)
             .key(shared.key(key))
             .upload_id(&*multipart.0)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(listed.collect())).build())
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(listed.collect()))
+                    .build(),
+            )
             .set_sse_customer_algorithm(algorithm)
             .set_sse_customer_key(customer_key)
             .set_sse_customer_key_md5(customer_md5);
@@ -318,13 +415,23 @@ impl BlobStore for S3Store {
             call.clone().send().await?;
             Ok(())
         });
-        completed.await.map_err(|failure| upload_failure(failure).about(key))?;
+        completed
+            .await
+            .map_err(|failure| upload_failure(failure).about(key))?;
         at_step(steps::S3_AFTER_COMPLETE)
     }
 
-    async fn abort_multipart(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
+    async fn abort_multipart(
+        &self,
+        key: &ObjectKey,
+        multipart: &MultipartId,
+    ) -> Result<(), BlobFailure> {
         let shared = &self.shared;
-        let call = shared.client.abort_multipart_upload().bucket(&shared.bucket).key(shared.key(key));
+        let call = shared
+            .client
+            .abort_multipart_upload()
+            .bucket(&shared.bucket)
+            .key(shared.key(key));
         let call = call.upload_id(&*multipart.0);
         let aborted = shared.patience.retry(|| async {
             call.clone().send().await?;
@@ -341,17 +448,27 @@ impl BlobStore for S3Store {
     }
 
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, BlobFailure> {
-        self.shared.object_size(key).await.map_err(|failure| failure.about(key))
+        self.shared
+            .object_size(key)
+            .await
+            .map_err(|failure| failure.about(key))
     }
 
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), BlobFailure> {
         for batch in keys.chunks(PAGE_MAX as usize) {
-            self.shared.delete(batch).await.map_err(|failure| failure.about("the objects to delete"))?;
+            self.shared
+                .delete(batch)
+                .await
+                .map_err(|failure| failure.about("the objects to delete"))?;
         }
         at_step(steps::S3_AFTER_DELETE)
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<ListedObject>, BlobFailure> {
         let shared = &self.shared;
         let call = shared
             .client
@@ -360,11 +477,17 @@ impl BlobStore for S3Store {
             .prefix(format!("{}{prefix}", shared.prefix))
             .set_start_after(after.map(|after| format!("{}{after}", shared.prefix)))
             .max_keys(PAGE_MAX);
-        let page = shared.patience.retry(|| async { Ok(call.clone().send().await?) }).await;
+        let page = shared
+            .patience
+            .retry(|| async { Ok(call.clone().send().await?) })
+            .await;
         let page = page.map_err(|failure| failure.about(prefix))?;
         let objects = page.contents().iter().filter_map(|object| {
             let size = u64::try_from(object.size().unwrap_or(0)).unwrap_or(0);
-            Some(ListedObject { key: shared.own_key(object.key())?, size })
+            Some(ListedObject {
+                key: shared.own_key(object.key())?,
+                size,
+            })
         });
         Ok(objects.collect())
     }
@@ -377,7 +500,10 @@ impl BlobStore for S3Store {
             .bucket(&shared.bucket)
             .prefix(format!("{}{prefix}", shared.prefix))
             .max_uploads(PAGE_MAX);
-        let page = shared.patience.retry(|| async { Ok(call.clone().send().await?) }).await;
+        let page = shared
+            .patience
+            .retry(|| async { Ok(call.clone().send().await?) })
+            .await;
         let page = page.map_err(|failure| failure.about(prefix))?;
         let uploads = page.uploads().iter().filter_map(|upload| {
             Some(ListedUpload {

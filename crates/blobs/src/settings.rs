@@ -204,31 +204,54 @@ impl S3Settings {
                 problems.push(format!("storage.s3.{problem}"));
             }
         };
-        require(!self.bucket.is_empty(), "bucket must be set when storage.kind is \"s3\"");
+        require(
+            !self.bucket.is_empty(),
+            "bucket must be set when storage.kind is \"s3\"",
+        );
         let endpoint = self.endpoint.as_deref().unwrap_or("https://");
         let has_scheme = endpoint.starts_with("http://") || endpoint.starts_with("https://");
         require(has_scheme, "endpoint must begin with http:// or https://");
         let prefix = self.prefix.strip_suffix('/').unwrap_or(&self.prefix);
-        let is_path = prefix.is_empty() || prefix.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let is_path = prefix.is_empty()
+            || prefix
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."));
         require(is_path, "prefix must be segments with one / between them");
         let has_keys = self.access_key_id.is_some() && self.secret_access_key.is_some();
         let needs_keys = self.credentials == CredentialsFrom::Keys
             || self.access_key_id.is_some()
             || self.secret_access_key.is_some();
-        require(has_keys || !needs_keys, "access_key_id and secret_access_key belong together");
-        let file_is_set = self.credentials != CredentialsFrom::File || self.credentials_file.is_some();
-        require(file_is_set, "credentials_file must be set when credentials is \"file\"");
-        let key_is_set = self.encryption != Encryption::Customer || self.customer_key_file.is_some();
-        require(key_is_set, "customer_key_file must be set when encryption is \"customer\"");
+        require(
+            has_keys || !needs_keys,
+            "access_key_id and secret_access_key belong together",
+        );
+        let file_is_set =
+            self.credentials != CredentialsFrom::File || self.credentials_file.is_some();
+        require(
+            file_is_set,
+            "credentials_file must be set when credentials is \"file\"",
+        );
+        let key_is_set =
+            self.encryption != Encryption::Customer || self.customer_key_file.is_some();
+        require(
+            key_is_set,
+            "customer_key_file must be set when encryption is \"customer\"",
+        );
         let mut in_range = |name: &str, value: u64, range: RangeInclusive<u64>| {
             if !range.contains(&value) {
                 let (least, most) = (range.start(), range.end());
-                problems.push(format!("storage.s3.{name} must be from {least} to {most}, not {value}"));
+                problems.push(format!(
+                    "storage.s3.{name} must be from {least} to {most}, not {value}"
+                ));
             }
         };
         in_range("memory_mib", self.memory_mib.into(), 32..=65_536);
         in_range("connect_timeout_ms", self.connect_timeout_ms, 100..=60_000);
-        in_range("attempt_timeout_ms", self.attempt_timeout_ms, 1_000..=600_000);
+        in_range(
+            "attempt_timeout_ms",
+            self.attempt_timeout_ms,
+            1_000..=600_000,
+        );
         in_range("read_timeout_ms", self.read_timeout_ms, 500..=600_000);
         in_range("deadline_ms", self.deadline_ms, 1_000..=3_600_000);
         problems
@@ -274,7 +297,10 @@ mod tests {
     use super::*;
 
     fn s3() -> S3Settings {
-        S3Settings { bucket: "blobs".to_owned(), ..S3Settings::default() }
+        S3Settings {
+            bucket: "blobs".to_owned(),
+            ..S3Settings::default()
+        }
     }
 
     #[test]
@@ -287,27 +313,83 @@ mod tests {
     fn each_problem_names_its_key() {
         let cases: [(&str, S3Settings); 8] = [
             ("bucket", S3Settings::default()),
-            ("endpoint", S3Settings { endpoint: Some("s3.example.com".to_owned()), ..s3() }),
-            ("prefix", S3Settings { prefix: "/a".to_owned(), ..s3() }),
-            ("access_key_id", S3Settings { access_key_id: Some("x".to_owned()), ..s3() }),
-            ("credentials_file", S3Settings { credentials: CredentialsFrom::File, ..s3() }),
-            ("customer_key_file", S3Settings { encryption: Encryption::Customer, ..s3() }),
-            ("memory_mib", S3Settings { memory_mib: 31, ..s3() }),
-            ("deadline_ms", S3Settings { deadline_ms: 0, ..s3() }),
+            (
+                "endpoint",
+                S3Settings {
+                    endpoint: Some("s3.example.com".to_owned()),
+                    ..s3()
+                },
+            ),
+            (
+                "prefix",
+                S3Settings {
+                    prefix: "/a".to_owned(),
+                    ..s3()
+                },
+            ),
+            (
+                "access_key_id",
+                S3Settings {
+                    access_key_id: Some("x".to_owned()),
+                    ..s3()
+                },
+            ),
+            (
+                "credentials_file",
+                S3Settings {
+                    credentials: CredentialsFrom::File,
+                    ..s3()
+                },
+            ),
+            (
+                "customer_key_file",
+                S3Settings {
+                    encryption: Encryption::Customer,
+                    ..s3()
+                },
+            ),
+            (
+                "memory_mib",
+                S3Settings {
+                    memory_mib: 31,
+                    ..s3()
+                },
+            ),
+            (
+                "deadline_ms",
+                S3Settings {
+                    deadline_ms: 0,
+                    ..s3()
+                },
+            ),
         ];
         for (key, s3) in cases {
-            let problems = StorageSettings { kind: StorageKind::S3, s3, ..StorageSettings::default() }.problems();
+            let problems = StorageSettings {
+                kind: StorageKind::S3,
+                s3,
+                ..StorageSettings::default()
+            }
+            .problems();
             assert_eq!(problems.len(), 1, "{key}: {problems:?}");
-            assert!(problems[0].starts_with(&format!("storage.s3.{key} ")), "{problems:?}");
+            assert!(
+                problems[0].starts_with(&format!("storage.s3.{key} ")),
+                "{problems:?}"
+            );
         }
     }
 
     #[test]
     fn a_secret_is_never_printed() {
-        let settings = S3Settings { secret_access_key: Some(Secret::new("hunter2")), ..s3() };
+        let settings = S3Settings {
+            secret_access_key: Some(Secret::new("hunter2")),
+            ..s3()
+        };
         assert!(!format!("{settings:?}").contains("hunter2"));
         let shown = toml::to_string(&settings).unwrap();
-        assert!(shown.contains("secret_access_key = \"********\""), "{shown}");
+        assert!(
+            shown.contains("secret_access_key = \"********\""),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -19,11 +19,18 @@ use ports::{BlobFailure, BlobStore, ByteSpan, CompletedPart, Target};
 const LEN: u64 = 100_000;
 
 async fn open(path: &Path) -> FolderStore {
-    FolderStore::open(&FolderSettings { path: Some(path.to_owned()) }).await.unwrap()
+    FolderStore::open(&FolderSettings {
+        path: Some(path.to_owned()),
+    })
+    .await
+    .unwrap()
 }
 
 fn folder_steps() -> impl Iterator<Item = &'static str> {
-    STEPS.iter().copied().filter(|step| step.starts_with("blobs::folder_"))
+    STEPS
+        .iter()
+        .copied()
+        .filter(|step| step.starts_with("blobs::folder_"))
 }
 
 fn object(id: u128) -> ObjectKey {
@@ -37,7 +44,11 @@ async fn put(store: &FolderStore, target: &Target) -> Result<(), BlobFailure> {
 }
 
 async fn read(store: &FolderStore, key: &ObjectKey) -> Result<Bytes, BlobFailure> {
-    let blocks: Vec<Bytes> = store.read(key, ByteSpan { start: 0, len: LEN }).await?.try_collect().await?;
+    let blocks: Vec<Bytes> = store
+        .read(key, ByteSpan { start: 0, len: LEN })
+        .await?
+        .try_collect()
+        .await?;
     Ok(blocks.concat().into())
 }
 
@@ -47,14 +58,35 @@ async fn push(store: &FolderStore, id: u128) -> Result<(), BlobFailure> {
     let key = object(id + 1);
     let multipart = store.begin_multipart(&key).await?;
     let number = 3;
-    put(store, &Target::Part { key: key.clone(), multipart: multipart.clone(), number }).await?;
-    store.complete_multipart(&key, &multipart, &[CompletedPart { number, etag: String::new(), size: LEN }]).await?;
+    put(
+        store,
+        &Target::Part {
+            key: key.clone(),
+            multipart: multipart.clone(),
+            number,
+        },
+    )
+    .await?;
+    store
+        .complete_multipart(
+            &key,
+            &multipart,
+            &[CompletedPart {
+                number,
+                etag: String::new(),
+                size: LEN,
+            }],
+        )
+        .await?;
     store.delete(&[object(id + 2)]).await
 }
 
 async fn assert_pushed(store: &FolderStore, id: u128) {
     for key in [object(id), object(id + 1)] {
-        assert!(read(store, &key).await.unwrap() == pattern(7, LEN), "{key} is not what was stored");
+        assert!(
+            read(store, &key).await.unwrap() == pattern(7, LEN),
+            "{key} is not what was stored"
+        );
     }
 }
 
@@ -91,14 +123,21 @@ async fn bytes_are_named_then_synced_and_only_then_acknowledged() {
         ("blobs::folder_delete_moved", 2),
     ];
     assert_eq!(*met.lock(), expected);
-    assert_eq!(folder_steps().filter(|step| !expected.iter().any(|(met, _)| met == step)).count(), 0);
+    assert_eq!(
+        folder_steps()
+            .filter(|step| !expected.iter().any(|(met, _)| met == step))
+            .count(),
+        0
+    );
 }
 
 /// Objects lie four folders deep: cluster, kind, fan, name.
 fn count_objects(objects: &Path) -> usize {
     let mut level = vec![objects.to_owned()];
     for _ in 0..4 {
-        let below = level.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let below = level
+            .iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap());
         level = below.map(|entry| entry.unwrap().path()).collect();
     }
     level.len()
@@ -141,7 +180,10 @@ async fn bytes_whose_sync_failed_are_never_acknowledged_later() {
         assert!(staged.store(&Target::Object(object(1))).await.is_err());
         fail::remove(step);
         // The system may have dropped the bytes and would now report success.
-        assert!(staged.store(&Target::Object(object(1))).await.is_err(), "{step}");
+        assert!(
+            staged.store(&Target::Object(object(1))).await.is_err(),
+            "{step}"
+        );
         scenario.teardown();
     }
 }
@@ -166,38 +208,74 @@ async fn a_crash_at_any_step_loses_nothing_that_was_acknowledged() {
         assert_pushed(&store, 20).await;
         for upload in store.list_multipart("").await.unwrap() {
             let key = ObjectKey::parse(&upload.key).unwrap();
-            store.abort_multipart(&key, &upload.multipart).await.unwrap();
+            store
+                .abort_multipart(&key, &upload.multipart)
+                .await
+                .unwrap();
         }
         for listed in store.list("", None).await.unwrap() {
             let key = ObjectKey::parse(&listed.key).unwrap();
-            assert!(read(&store, &key).await.unwrap() == pattern(7, LEN), "{step} left {key} broken");
+            assert!(
+                read(&store, &key).await.unwrap() == pattern(7, LEN),
+                "{step} left {key} broken"
+            );
             store.delete(&[key]).await.unwrap();
         }
         assert!(store.list("", None).await.unwrap().is_empty());
-        assert_eq!(std::fs::read_dir(folder.path().join("uploads")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
         scenario.teardown();
     }
 }
 
 #[tokio::test]
 async fn a_sealed_list_is_completed_after_a_crash_within_it() {
-    let within = ["blobs::folder_list_written", "blobs::folder_list_synced", "blobs::folder_object_placed"];
+    let within = [
+        "blobs::folder_list_written",
+        "blobs::folder_list_synced",
+        "blobs::folder_object_placed",
+    ];
     for step in within {
         let scenario = FailScenario::setup();
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await;
         let (key, number) = (object(1), 3);
         let multipart = store.begin_multipart(&key).await.unwrap();
-        put(&store, &Target::Part { key: key.clone(), multipart: multipart.clone(), number }).await.unwrap();
-        let parts = [CompletedPart { number, etag: String::new(), size: LEN }];
+        put(
+            &store,
+            &Target::Part {
+                key: key.clone(),
+                multipart: multipart.clone(),
+                number,
+            },
+        )
+        .await
+        .unwrap();
+        let parts = [CompletedPart {
+            number,
+            etag: String::new(),
+            size: LEN,
+        }];
         fail::cfg(step, "panic").unwrap();
         let (crashing, with, list) = (key.clone(), multipart.clone(), parts.clone());
-        let crashed = tokio::spawn(async move { store.complete_multipart(&crashing, &with, &list).await }).await;
+        let crashed =
+            tokio::spawn(async move { store.complete_multipart(&crashing, &with, &list).await })
+                .await;
         assert!(crashed.unwrap_err().is_panic(), "{step}");
         fail::remove(step);
         let store = open(folder.path()).await;
-        store.complete_multipart(&key, &multipart, &parts).await.unwrap();
-        assert!(read(&store, &key).await.unwrap() == pattern(7, LEN), "{step}");
+        store
+            .complete_multipart(&key, &multipart, &parts)
+            .await
+            .unwrap();
+        assert!(
+            read(&store, &key).await.unwrap() == pattern(7, LEN),
+            "{step}"
+        );
         scenario.teardown();
     }
 }

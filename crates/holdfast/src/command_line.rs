@@ -80,7 +80,7 @@ pub struct ConfigArguments {
         hide_env_values = true
     )]
     config: Option<PathBuf>,
-    /// An address to listen on; may be repeated [default: 127.0.0.1:5000 and [::1]:5000]
+    /// An address to listen on; may be repeated [default: `127.0.0.1:5000` and `[::1]:5000`]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<String>,
     /// The folder of everything that is kept [default: ./holdfast-data]

@@ -1,4 +1,4 @@
-//! The page `docs/performance.md`.
+//! Writes the page `docs/performance.md`: figures, their spread, the machine, and how they were taken.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -6,25 +6,20 @@ use clients::{Bench, Image, Program, image, text};
 use harness::{Process, tools};
 
 /// containerd without what only Kubernetes wants of it.
-fn containerd(bench: &Bench, name: &str) -> (Process, Program) {
+fn containerd(bench: &Bench, name: &str) -> anyhow::Result<(Process, Program)> {
     let [root, state, socket, config] = ["root", "state", "socket", "config"]
         .map(|part| text(&bench.path(&format!("{name}-{part}"))));
     let text = format!(
         "version = 2\nroot = \"{root}\"\nstate = \"{state}\"\n\
          disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{socket}\"\n"
     );
-    std::fs::write(&config, text).unwrap();
-    let daemon = Program::debian("containerd").unwrap();
-    let mut process =
-        Process::start("containerd", &mut daemon.command(&["--config", &config])).unwrap();
-    let ctr = Program::debian("ctr")
-        .unwrap()
-        .always(["--address", &socket]);
+    std::fs::write(&config, text)?;
+    let daemon = Program::debian("containerd")?;
+    let mut process = Process::start("containerd", &mut daemon.command(&["--config", &config]))?;
+    let ctr = Program::debian("ctr")?.always(["--address", &socket]);
     let up = || ctr.run(&["version"]).is_ok();
-    process
-        .wait_until("an answer on its socket", Duration::from_secs(60), up)
-        .unwrap();
-    (process, ctr)
+    process.wait_until("an answer on its socket", Duration::from_secs(60), up)?;
+    Ok((process, ctr))
 }
 
 #[tokio::test]
@@ -37,7 +32,7 @@ async fn ctr_pushes_and_pulls_every_platform() {
     let here = format!("local/debian:{}", image::TAG);
     let [first, second] = ["ctr/debian:v1", "ctr/mounted:v1"].map(|name| bench.image(name));
 
-    let (_sender, ctr) = containerd(&bench, "sender");
+    let (_sender, ctr) = containerd(&bench, "sender").unwrap();
     ctr.run(&[
         "images",
         "import",
@@ -57,7 +52,7 @@ async fn ctr_pushes_and_pulls_every_platform() {
         bench.ensure_whole(repository, &image).await.unwrap();
     }
 
-    let (_receiver, ctr) = containerd(&bench, "receiver");
+    let (_receiver, ctr) = containerd(&bench, "receiver").unwrap();
     ctr.run(&[
         "content",
         "fetch",

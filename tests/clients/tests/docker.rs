@@ -6,10 +6,10 @@ use clients::{Bench, Image, Program, text};
 use harness::Process;
 
 /// dockerd without networks (nothing runs in it), and the command line that talks to it.
-fn engine(bench: &Bench) -> (Process, Program) {
+fn engine(bench: &Bench) -> anyhow::Result<(Process, Program)> {
     let socket = format!("unix://{}", text(&bench.path("docker.sock")));
     let folder = |name: &str| text(&bench.path(name));
-    let daemon = Program::debian("dockerd").unwrap();
+    let daemon = Program::debian("dockerd")?;
     let daemon = daemon.always([
         "--host",
         &socket,
@@ -24,18 +24,14 @@ fn engine(bench: &Bench) -> (Process, Program) {
         "--config-file",
         &folder("daemon.json"),
     ]);
-    std::fs::write(folder("daemon.json"), "{}").unwrap();
+    std::fs::write(folder("daemon.json"), "{}")?;
     let without = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
-    let mut process = Process::start("dockerd", &mut daemon.command(&without)).unwrap();
-    let docker = Program::debian("docker")
-        .unwrap()
-        .always(["--host", &socket]);
+    let mut process = Process::start("dockerd", &mut daemon.command(&without))?;
+    let docker = Program::debian("docker")?.always(["--host", &socket]);
     let docker = docker.env("DOCKER_CONFIG", bench.path("docker-config"));
     let up = || docker.run(&["info"]).is_ok();
-    process
-        .wait_until("an answer on its socket", Duration::from_secs(90), up)
-        .unwrap();
-    (process, docker)
+    process.wait_until("an answer on its socket", Duration::from_secs(90), up)?;
+    Ok((process, docker))
 }
 
 /// The digest in `v1: digest: sha256:… size: 943`.
@@ -50,7 +46,7 @@ fn pushed_digest(said: &str) -> &str {
 async fn docker_pushes_mounts_and_pulls() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let (_engine, docker) = engine(&bench);
+    let (_engine, docker) = engine(&bench).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
     let archive = text(&bench.path("archive.tar"));
     let [first, second] = ["docker/debian:v1", "docker/mounted:v1"].map(|name| bench.image(name));
@@ -98,7 +94,7 @@ async fn docker_pushes_mounts_and_pulls() {
 async fn docker_pulls_its_platform_of_an_index() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let (_engine, docker) = engine(&bench);
+    let (_engine, docker) = engine(&bench).unwrap();
     let name = bench.seed("docker/index:v1", &image).unwrap();
 
     for (platform, architecture) in [("linux/amd64", "amd64"), ("linux/arm64", "arm64")] {

@@ -59,22 +59,47 @@ async fn the_check_passes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_and_a_wrong_bucket_are_told_apart() {
     let server = garage();
-    let wrong_secret = S3Settings { secret_access_key: Some(Secret::new("00".repeat(32))), ..settings(&server) };
-    let size = S3Store::open(&wrong_secret).await.unwrap().object_size(&key()).await;
+    let wrong_secret = S3Settings {
+        secret_access_key: Some(Secret::new("00".repeat(32))),
+        ..settings(&server)
+    };
+    let size = S3Store::open(&wrong_secret)
+        .await
+        .unwrap()
+        .object_size(&key())
+        .await;
     assert!(matches!(size, Err(BlobFailure::Denied { .. })), "{size:?}");
-    let wrong_bucket = S3Settings { bucket: "elsewhere".to_owned(), ..settings(&server) };
-    let size = S3Store::open(&wrong_bucket).await.unwrap().object_size(&key()).await;
-    assert!(matches!(&size, Err(BlobFailure::Other { reason }) if reason.contains("NoSuchBucket")), "{size:?}");
+    let wrong_bucket = S3Settings {
+        bucket: "elsewhere".to_owned(),
+        ..settings(&server)
+    };
+    let size = S3Store::open(&wrong_bucket)
+        .await
+        .unwrap()
+        .object_size(&key())
+        .await;
+    assert!(
+        matches!(&size, Err(BlobFailure::Other { reason }) if reason.contains("NoSuchBucket")),
+        "{size:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_ended_is_unavailable() {
     let server = GarageServer::start().expect("Garage starts");
-    let store = S3Store::open(&S3Settings { deadline_ms: 2_000, ..settings(&server) }).await.unwrap();
+    let store = S3Store::open(&S3Settings {
+        deadline_ms: 2_000,
+        ..settings(&server)
+    })
+    .await
+    .unwrap();
     let mut staged = store.stage(1000).await.unwrap();
     staged.append(pattern(1, 1000)).await.unwrap();
     staged.store(&Target::Object(key())).await.unwrap();
     drop(server);
     let stored = staged.store(&Target::Object(key())).await;
-    assert!(matches!(&stored, Err(failure @ BlobFailure::Unavailable { .. }) if failure.is_retryable()), "{stored:?}");
+    assert!(
+        matches!(&stored, Err(failure @ BlobFailure::Unavailable { .. }) if failure.is_retryable()),
+        "{stored:?}"
+    );
 }

@@ -31,7 +31,10 @@ fn key(id: u128) -> ObjectKey {
 /// The most memory that this process ever held.
 fn memory_peak_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
 }
@@ -40,7 +43,10 @@ async fn put(store: &S3Store, target: &Target, bytes: &Bytes) -> String {
     let mut staged = store.stage(bytes.len() as u64).await.unwrap();
     let mut rest = bytes.clone();
     while !rest.is_empty() {
-        staged.append(rest.split_to(rest.len().min(100_000))).await.unwrap();
+        staged
+            .append(rest.split_to(rest.len().min(100_000)))
+            .await
+            .unwrap();
     }
     staged.store(target).await.unwrap()
 }
@@ -49,16 +55,33 @@ async fn upload(store: &S3Store, id: u128, part_bytes: &Bytes) {
     let multipart = store.begin_multipart(&key(id)).await.unwrap();
     let mut parts = Vec::new();
     for number in 1..=PARTS {
-        let target = Target::Part { key: key(id), multipart: multipart.clone(), number };
+        let target = Target::Part {
+            key: key(id),
+            multipart: multipart.clone(),
+            number,
+        };
         let etag = put(store, &target, part_bytes).await;
-        parts.push(CompletedPart { number, etag, size: PART_BYTES });
+        parts.push(CompletedPart {
+            number,
+            etag,
+            size: PART_BYTES,
+        });
     }
-    store.complete_multipart(&key(id), &multipart, &parts).await.unwrap();
+    store
+        .complete_multipart(&key(id), &multipart, &parts)
+        .await
+        .unwrap();
 }
 
 async fn read(store: &S3Store, id: u128, len: u64) -> u64 {
-    let stream = store.read(&key(id), ByteSpan { start: 0, len }).await.unwrap();
-    stream.try_fold(0, async |sum, block| Ok(sum + block.len() as u64)).await.unwrap()
+    let stream = store
+        .read(&key(id), ByteSpan { start: 0, len })
+        .await
+        .unwrap();
+    stream
+        .try_fold(0, async |sum, block| Ok(sum + block.len() as u64))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,9 +101,20 @@ async fn large_uploads_stay_in_their_memory_and_small_reads_are_quick() {
     let begun = Instant::now();
     let uploads = (0..UPLOADS).map(|id| upload(&store, id, &part_bytes));
     futures::future::join_all(uploads).await;
-    println!("{UPLOADS} uploads of {PARTS} parts in {:?}, at most {} MiB", begun.elapsed(), memory_peak_bytes() / MIB);
-    assert!(memory_peak_bytes() < MEMORY_BYTES_MAX, "{} MiB", memory_peak_bytes() / MIB);
-    assert_eq!(read(&store, 3, u64::from(PARTS) * PART_BYTES).await, u64::from(PARTS) * PART_BYTES);
+    println!(
+        "{UPLOADS} uploads of {PARTS} parts in {:?}, at most {} MiB",
+        begun.elapsed(),
+        memory_peak_bytes() / MIB
+    );
+    assert!(
+        memory_peak_bytes() < MEMORY_BYTES_MAX,
+        "{} MiB",
+        memory_peak_bytes() / MIB
+    );
+    assert_eq!(
+        read(&store, 3, u64::from(PARTS) * PART_BYTES).await,
+        u64::from(PARTS) * PART_BYTES
+    );
 
     put(&store, &Target::Object(key(100)), &pattern(2, 10_240)).await;
     let mut times = Vec::new();
@@ -91,6 +125,9 @@ async fn large_uploads_stay_in_their_memory_and_small_reads_are_quick() {
     }
     times.sort();
     let median = times[times.len() / 2];
-    println!("a read of 10 KiB takes {median:?}, at most {:?}", times.last().unwrap());
+    println!(
+        "a read of 10 KiB takes {median:?}, at most {:?}",
+        times.last().unwrap()
+    );
     assert!(median < SMALL_READ_MAX, "a small read takes {median:?}");
 }

@@ -19,14 +19,23 @@ pub(super) struct DurableFolders {
 impl DurableFolders {
     /// Makes `root`, and what is missing above it, and has their names on the disk.
     pub(super) fn below(root: &Path) -> io::Result<DurableFolders> {
-        let missing: Vec<&Path> = root.ancestors().take_while(|folder| !folder.exists()).collect();
+        let missing: Vec<&Path> = root
+            .ancestors()
+            .take_while(|folder| !folder.exists())
+            .collect();
         fs::create_dir_all(root)?;
         for made in missing {
             if let Some(above) = made.parent() {
-                sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+                sync_folder(if above.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    above
+                })?;
             }
         }
-        Ok(DurableFolders { known: Mutex::new(HashSet::from([root.to_owned()])) })
+        Ok(DurableFolders {
+            known: Mutex::new(HashSet::from([root.to_owned()])),
+        })
     }
 
     /// Makes `folder`, which lies below the root, and those between, and has their names on the disk.
@@ -52,5 +61,6 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// The folder that a name of ours lies in.
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().expect("every path of the layout lies below its root")
+    path.parent()
+        .expect("every path of the layout lies below its root")
 }

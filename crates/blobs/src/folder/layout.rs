@@ -48,14 +48,18 @@ impl Layout {
     /// Where an object lies, be it a file or a folder of parts.
     pub(super) fn object(&self, key: &ObjectKey) -> PathBuf {
         let text = key.as_str();
-        let (folder, name) = text.rsplit_once('/').expect("every object key has three segments");
+        let (folder, name) = text
+            .rsplit_once('/')
+            .expect("every object key has three segments");
         self.objects.join(folder).join(fan(name)).join(name)
     }
 
     /// Where the parts of an unfinished upload lie; `None` when the id is not one that this store gave.
     pub(super) fn upload(&self, key: &ObjectKey, multipart: &MultipartId) -> Option<PathBuf> {
-        is_multipart_id(&multipart.0)
-            .then(|| self.uploads.join(format!("{}.{multipart}", key.as_str().replace('/', "."))))
+        is_multipart_id(&multipart.0).then(|| {
+            self.uploads
+                .join(format!("{}.{multipart}", key.as_str().replace('/', ".")))
+        })
     }
 }
 
@@ -77,7 +81,10 @@ pub(super) fn parse_upload(name: &str) -> Option<(ObjectKey, MultipartId)> {
 }
 
 fn is_multipart_id(text: &str) -> bool {
-    text.len() == MULTIPART_CHARS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == MULTIPART_CHARS
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -98,7 +105,9 @@ mod tests {
     fn the_name_of_an_upload_is_read_back() {
         let key = ObjectKey::data(ClusterId(10), UploadId::from_u128(11), Epoch(3));
         let multipart = MultipartId(format!("{:032x}", 99).into());
-        let path = Layout::new(Path::new("/r")).upload(&key, &multipart).unwrap();
+        let path = Layout::new(Path::new("/r"))
+            .upload(&key, &multipart)
+            .unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_eq!(parse_upload(name), Some((key, multipart)));
     }
@@ -106,8 +115,16 @@ mod tests {
     #[test]
     fn an_id_that_leads_elsewhere_names_no_upload() {
         let key = ObjectKey::probe(ClusterId(1), 1);
-        for id in ["", "../../../../../../../../etc/pass", "0123456789abcdef0123456789ABCDEF"] {
-            assert_eq!(Layout::new(Path::new("/r")).upload(&key, &MultipartId(id.into())), None, "{id}");
+        for id in [
+            "",
+            "../../../../../../../../etc/pass",
+            "0123456789abcdef0123456789ABCDEF",
+        ] {
+            assert_eq!(
+                Layout::new(Path::new("/r")).upload(&key, &MultipartId(id.into())),
+                None,
+                "{id}"
+            );
         }
     }
 }

@@ -27,14 +27,22 @@ impl Wanted<'_> {
     /// Whether a key that begins so may be wanted.
     fn may_begin(&self, beginning: &str) -> bool {
         let within = beginning.starts_with(self.prefix) || self.prefix.starts_with(beginning);
-        within && self.after.is_none_or(|after| beginning > after || after.starts_with(beginning))
+        within
+            && self
+                .after
+                .is_none_or(|after| beginning > after || after.starts_with(beginning))
     }
 }
 
-pub(super) fn list(layout: &Layout, prefix: &str, after: Option<&str>) -> Result<Vec<ListedObject>, BlobFailure> {
+pub(super) fn list(
+    layout: &Layout,
+    prefix: &str,
+    after: Option<&str>,
+) -> Result<Vec<ListedObject>, BlobFailure> {
     let wanted = Wanted { prefix, after };
     let mut page = Vec::new();
-    walk(layout, &wanted, &mut page).map_err(|error| failure::failure(&error, "list", &layout.objects))?;
+    walk(layout, &wanted, &mut page)
+        .map_err(|error| failure::failure(&error, "list", &layout.objects))?;
     Ok(page)
 }
 
@@ -65,7 +73,12 @@ fn walk(layout: &Layout, wanted: &Wanted<'_>, page: &mut Vec<ListedObject>) -> i
     Ok(())
 }
 
-fn take_objects(folder: &Path, kind_key: &str, wanted: &Wanted<'_>, page: &mut Vec<ListedObject>) -> io::Result<()> {
+fn take_objects(
+    folder: &Path,
+    kind_key: &str,
+    wanted: &Wanted<'_>,
+    page: &mut Vec<ListedObject>,
+) -> io::Result<()> {
     for name in sorted_names(folder)? {
         let key = format!("{kind_key}{name}");
         if page.len() == PAGE_MAX {
@@ -85,8 +98,12 @@ fn take_objects(folder: &Path, kind_key: &str, wanted: &Wanted<'_>, page: &mut V
 fn size_of(path: &Path) -> io::Result<Option<u64>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
-            let list = fs::read_to_string(path.join(LIST)).ok().and_then(|text| part_list::read(&text));
-            Ok(Some(list.map_or(0, |parts| parts.iter().map(|part| part.size).sum())))
+            let list = fs::read_to_string(path.join(LIST))
+                .ok()
+                .and_then(|text| part_list::read(&text));
+            Ok(Some(list.map_or(0, |parts| {
+                parts.iter().map(|part| part.size).sum()
+            })))
         }
         Ok(metadata) => Ok(Some(metadata.len())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -109,10 +126,20 @@ fn sorted_names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-pub(super) fn list_multipart(layout: &Layout, prefix: &str) -> Result<Vec<ListedUpload>, BlobFailure> {
+pub(super) fn list_multipart(
+    layout: &Layout,
+    prefix: &str,
+) -> Result<Vec<ListedUpload>, BlobFailure> {
     let names = sorted_names(&layout.uploads);
     let names = names.map_err(|error| failure::failure(&error, "list", &layout.uploads))?;
     let uploads = names.iter().filter_map(|name| parse_upload(name));
-    let uploads = uploads.filter(|(key, _)| key.as_str().starts_with(prefix)).take(PAGE_MAX);
-    Ok(uploads.map(|(key, multipart)| ListedUpload { key: key.to_string(), multipart }).collect())
+    let uploads = uploads
+        .filter(|(key, _)| key.as_str().starts_with(prefix))
+        .take(PAGE_MAX);
+    Ok(uploads
+        .map(|(key, multipart)| ListedUpload {
+            key: key.to_string(),
+            multipart,
+        })
+        .collect())
 }

@@ -22,7 +22,10 @@ use crate::steps::{self, step};
 
 pub(super) fn begin(shared: &Shared, key: &ObjectKey) -> Result<MultipartId, BlobFailure> {
     let multipart = MultipartId(Uuid::new_v4().simple().to_string().into());
-    let folder = shared.layout.upload(key, &multipart).expect("a fresh id is a valid one");
+    let folder = shared
+        .layout
+        .upload(key, &multipart)
+        .expect("a fresh id is a valid one");
     let made = fs::create_dir(&folder)
         .and_then(|()| step(steps::FOLDER_MULTIPART_MADE))
         .and_then(|()| sync_folder(&shared.layout.uploads))
@@ -37,12 +40,24 @@ pub(super) fn complete(
     multipart: &MultipartId,
     parts: &[CompletedPart],
 ) -> Result<(), BlobFailure> {
-    let no_such_upload = || BlobFailure::NoSuchUpload { key: key.to_string() };
-    let upload = shared.layout.upload(key, multipart).ok_or_else(no_such_upload)?;
-    let listed: Vec<ListedPart> =
-        parts.iter().map(|part| ListedPart { number: part.number, size: part.size }).collect();
+    let no_such_upload = || BlobFailure::NoSuchUpload {
+        key: key.to_string(),
+    };
+    let upload = shared
+        .layout
+        .upload(key, multipart)
+        .ok_or_else(no_such_upload)?;
+    let listed: Vec<ListedPart> = parts
+        .iter()
+        .map(|part| ListedPart {
+            number: part.number,
+            size: part.size,
+        })
+        .collect();
     if listed.is_empty() || !listed.is_sorted_by(|a, b| a.number < b.number) {
-        return Err(BlobFailure::Other { reason: format!("the parts of {key} are not listed in order") });
+        return Err(BlobFailure::Other {
+            reason: format!("the parts of {key} are not listed in order"),
+        });
     }
     let object = shared.layout.object(key);
     if upload.is_dir() {
@@ -56,7 +71,8 @@ pub(super) fn complete(
     }
     if object.is_dir() && read::listed_parts(&object)? == listed {
         // An earlier call may have been killed just before it had the name on the disk.
-        return sync_names(shared, &object).map_err(|error| failure::failure(&error, "sync", &object));
+        return sync_names(shared, &object)
+            .map_err(|error| failure::failure(&error, "sync", &object));
     }
     Err(no_such_upload())
 }
@@ -69,13 +85,21 @@ fn check_parts(upload: &Path, listed: &[ListedPart]) -> Result<(), BlobFailure> 
             Ok(metadata) => format!("it has {} bytes instead of {}", metadata.len(), part.size),
             Err(error) => error.to_string(),
         };
-        let reason = format!("{} is not the part that was stored: {wrong}", path.display());
+        let reason = format!(
+            "{} is not the part that was stored: {wrong}",
+            path.display()
+        );
         return Err(BlobFailure::Other { reason });
     }
     Ok(())
 }
 
-fn turn_into_object(shared: &Shared, upload: &Path, object: &Path, listed: &[ListedPart]) -> io::Result<()> {
+fn turn_into_object(
+    shared: &Shared,
+    upload: &Path,
+    object: &Path,
+    listed: &[ListedPart],
+) -> io::Result<()> {
     let fresh_list = upload.join(format!("{LIST}.{}", Uuid::new_v4().simple()));
     let mut file = File::create_new(&fresh_list)?;
     file.write_all(part_list::write(listed).as_bytes())?;
@@ -97,7 +121,11 @@ fn remove_unlisted(upload: &Path, listed: &[ListedPart]) -> io::Result<()> {
     for entry in fs::read_dir(upload)? {
         let name = entry?.file_name();
         let number: Option<u32> = name.to_str().and_then(|name| name.parse().ok());
-        if number.is_some_and(|number| listed.binary_search_by_key(&number, |part| part.number).is_err()) {
+        if number.is_some_and(|number| {
+            listed
+                .binary_search_by_key(&number, |part| part.number)
+                .is_err()
+        }) {
             remove_if_there(&upload.join(name))?;
         }
     }
@@ -110,7 +138,15 @@ fn sync_names(shared: &Shared, object: &Path) -> io::Result<()> {
     sync_folder(&shared.layout.uploads)
 }
 
-pub(super) fn abort(shared: &Shared, key: &ObjectKey, multipart: &MultipartId) -> Result<(), BlobFailure> {
-    let Some(upload) = shared.layout.upload(key, multipart) else { return Ok(()) };
-    shared.discard(&upload).map_err(|error| failure::failure(&error, "remove", &upload))
+pub(super) fn abort(
+    shared: &Shared,
+    key: &ObjectKey,
+    multipart: &MultipartId,
+) -> Result<(), BlobFailure> {
+    let Some(upload) = shared.layout.upload(key, multipart) else {
+        return Ok(());
+    };
+    shared
+        .discard(&upload)
+        .map_err(|error| failure::failure(&error, "remove", &upload))
 }

@@ -46,7 +46,10 @@ pub(super) fn read(text: &str) -> Option<Vec<ListedPart>> {
 
 fn read_part(line: &str) -> Option<ListedPart> {
     let (number, size) = line.split_once(' ')?;
-    Some(ListedPart { number: number.parse().ok()?, size: size.parse().ok()? })
+    Some(ListedPart {
+        number: number.parse().ok()?,
+        size: size.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -54,9 +57,18 @@ mod tests {
     use super::*;
 
     const PARTS: [ListedPart; 3] = [
-        ListedPart { number: 1, size: 8_388_608 },
-        ListedPart { number: 4, size: 8_388_608 },
-        ListedPart { number: 10_000, size: 17 },
+        ListedPart {
+            number: 1,
+            size: 8_388_608,
+        },
+        ListedPart {
+            number: 4,
+            size: 8_388_608,
+        },
+        ListedPart {
+            number: 10_000,
+            size: 17,
+        },
     ];
 
     #[test]
@@ -75,12 +87,20 @@ mod tests {
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;
-            assert_eq!(String::from_utf8(bytes).ok().and_then(|text| read(&text)), None, "flipped at {at}");
+            assert_eq!(
+                String::from_utf8(bytes).ok().and_then(|text| read(&text)),
+                None,
+                "flipped at {at}"
+            );
         }
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         for left_out in 0..lines.len() {
-            let rest: String =
-                lines.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, line)| *line).collect();
+            let rest: String = lines
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != left_out)
+                .map(|(_, line)| *line)
+                .collect();
             assert_eq!(read(&rest), None, "without line {left_out}");
         }
     }

@@ -29,7 +29,13 @@ pub(super) struct Piece {
 impl Piece {
     /// A piece whose file will be made, under this fresh name, when there are bytes.
     pub(super) fn new(staging_path: PathBuf) -> Piece {
-        Piece { staging_path, file: None, stored_at: None, is_synced: false, broken: None }
+        Piece {
+            staging_path,
+            file: None,
+            stored_at: None,
+            is_synced: false,
+            broken: None,
+        }
     }
 
     /// Adds bytes to the file. After a failure the piece is good for nothing, and every call says why.
@@ -55,13 +61,19 @@ impl Piece {
         })?;
         match self.place(target) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound && !parent(target).exists() => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound && !parent(target).exists() => {
+                return Ok(false);
+            }
             Err(error) => return Err(failure::failure(&error, "name", target)),
         }
         self.attempt("sync", |piece| {
             step(steps::FOLDER_PLACED)?;
             if !piece.is_synced {
-                piece.file.as_ref().expect("it was created above").sync_all()?;
+                piece
+                    .file
+                    .as_ref()
+                    .expect("it was created above")
+                    .sync_all()?;
                 piece.is_synced = true;
             }
             step(steps::FOLDER_FILE_SYNCED)?;
@@ -96,14 +108,21 @@ impl Piece {
     /// Has a copy under the staging name, synced.
     fn copy(&mut self) -> io::Result<()> {
         let mut copy = create(&self.staging_path)?;
-        let from = self.file.as_mut().expect("a piece that was stored has its file");
+        let from = self
+            .file
+            .as_mut()
+            .expect("a piece that was stored has its file");
         from.rewind()?;
         io::copy(from, &mut copy)?;
         copy.sync_all()
     }
 
     /// Does `work`, unless the piece is broken; remembers its failure.
-    fn attempt(&mut self, what: &str, work: impl FnOnce(&mut Piece) -> io::Result<()>) -> Result<(), BlobFailure> {
+    fn attempt(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&mut Piece) -> io::Result<()>,
+    ) -> Result<(), BlobFailure> {
         if let Some((kind, reason)) = &self.broken {
             return Err(failure::of_kind(*kind, reason.clone()));
         }
@@ -125,7 +144,11 @@ impl Drop for Piece {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)
 }
 
 /// Removes a file; one that is not there is no error.

@@ -63,8 +63,16 @@ impl Drop for Block {
 
 impl BlockPool {
     fn take(self: &Arc<Self>, len: usize) -> Block {
-        let bytes = self.free.lock().pop().unwrap_or_else(|| vec![0; BLOCK_BYTES]);
-        Block { bytes, len, pool: Arc::clone(self) }
+        let bytes = self
+            .free
+            .lock()
+            .pop()
+            .unwrap_or_else(|| vec![0; BLOCK_BYTES]);
+        Block {
+            bytes,
+            len,
+            pool: Arc::clone(self),
+        }
     }
 }
 
@@ -109,13 +117,21 @@ pub(super) async fn open(
         Ok((reader, first))
     });
     let (reader, first) = opened.await?;
-    let Some(first) = first else { return Ok(futures::stream::empty().boxed()) };
+    let Some(first) = first else {
+        return Ok(futures::stream::empty().boxed());
+    };
     if reader.pieces.is_empty() {
         return Ok(futures::stream::once(std::future::ready(Ok(first))).boxed());
     }
-    let ahead = Ahead { reading: Some(read_ahead(reader)) };
-    let rest = futures::stream::unfold(ahead, |mut ahead| async move { Some((ahead.next().await?, ahead)) });
-    Ok(futures::stream::once(std::future::ready(Ok(first))).chain(rest).boxed())
+    let ahead = Ahead {
+        reading: Some(read_ahead(reader)),
+    };
+    let rest = futures::stream::unfold(ahead, |mut ahead| async move {
+        Some((ahead.next().await?, ahead))
+    });
+    Ok(futures::stream::once(std::future::ready(Ok(first)))
+        .chain(rest)
+        .boxed())
 }
 
 /// The total of an object's bytes.
@@ -159,13 +175,23 @@ fn read_ahead(mut reader: Reader) -> ReadAhead {
 impl Reader {
     fn new(pool: Arc<BlockPool>, pieces: VecDeque<Piece>) -> Reader {
         let others = pool.reads.fetch_add(1, Ordering::Relaxed);
-        let block_bytes = if others < READS_UNCROWDED_MAX { BLOCK_BYTES } else { BLOCK_BYTES_CROWDED };
-        Reader { pool, pieces, block_bytes }
+        let block_bytes = if others < READS_UNCROWDED_MAX {
+            BLOCK_BYTES
+        } else {
+            BLOCK_BYTES_CROWDED
+        };
+        Reader {
+            pool,
+            pieces,
+            block_bytes,
+        }
     }
 
     /// The next bytes of the span; `None` when there are no more. Blocks.
     fn next_block(&mut self) -> Result<Option<Bytes>, BlobFailure> {
-        let Some(piece) = self.pieces.front_mut() else { return Ok(None) };
+        let Some(piece) = self.pieces.front_mut() else {
+            return Ok(None);
+        };
         let wanted = (piece.end - piece.at).min(self.block_bytes as u64) as usize;
         let file = match &mut piece.file {
             Some(file) => file,
@@ -173,10 +199,12 @@ impl Reader {
         };
         let filled = if wanted == BLOCK_BYTES {
             let mut block = self.pool.take(wanted);
-            file.read_exact_at(&mut block.bytes[..wanted], piece.at).map(|()| Bytes::from_owner(block))
+            file.read_exact_at(&mut block.bytes[..wanted], piece.at)
+                .map(|()| Bytes::from_owner(block))
         } else {
             let mut bytes = vec![0; wanted];
-            file.read_exact_at(&mut bytes, piece.at).map(|()| bytes.into())
+            file.read_exact_at(&mut bytes, piece.at)
+                .map(|()| bytes.into())
         };
         let bytes = filled.map_err(|error| failure::failure(&error, "read", &piece.path))?;
         piece.at += wanted as u64;
@@ -189,17 +217,23 @@ impl Reader {
 
 /// Opens a file that must have exactly this many bytes.
 fn open_whole(path: &Path, size: u64) -> Result<File, BlobFailure> {
-    let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len())));
+    let opened =
+        File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len())));
     match opened {
         Ok((file, len)) if len == size => Ok(file),
-        Ok((_, len)) => Err(damaged(path, &format!("it has {len} bytes instead of {size}"))),
+        Ok((_, len)) => Err(damaged(
+            path,
+            &format!("it has {len} bytes instead of {size}"),
+        )),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(damaged(path, "it is missing")),
         Err(error) => Err(failure::failure(&error, "open", path)),
     }
 }
 
 fn damaged(path: &Path, how: &str) -> BlobFailure {
-    BlobFailure::Other { reason: format!("{} is damaged: {how}", path.display()) }
+    BlobFailure::Other {
+        reason: format!("{} is damaged: {how}", path.display()),
+    }
 }
 
 fn shape(layout: &Layout, key: &ObjectKey) -> Result<Shape, BlobFailure> {
@@ -208,7 +242,9 @@ fn shape(layout: &Layout, key: &ObjectKey) -> Result<Shape, BlobFailure> {
     match found {
         Ok((_, metadata)) if metadata.is_dir() => Ok(Shape::Parts(listed_parts(&path)?)),
         Ok((file, metadata)) => Ok(Shape::File(file, metadata.len())),
-        Err(error) if is_absence(&error) => Err(BlobFailure::NoSuchObject { key: key.to_string() }),
+        Err(error) if is_absence(&error) => Err(BlobFailure::NoSuchObject {
+            key: key.to_string(),
+        }),
         Err(error) => Err(failure::failure(&error, "open", &path)),
     }
 }
@@ -233,18 +269,38 @@ fn plan(layout: &Layout, key: &ObjectKey, span: ByteSpan) -> Result<VecDeque<Pie
     let (pieces, total) = match shape(layout, key)? {
         Shape::File(file, size) => {
             let end = span.start.saturating_add(span.len);
-            let piece = Piece { path: object, file: Some(file), file_size: size, at: span.start, end };
+            let piece = Piece {
+                path: object,
+                file: Some(file),
+                file_size: size,
+                at: span.start,
+                end,
+            };
             (VecDeque::from([piece]), size)
         }
         Shape::Parts(parts) => plan_parts(&object, &parts, span),
     };
-    if span.start.checked_add(span.len).is_none_or(|end| end > total) {
-        return Err(damaged(&layout.object(key), &format!("{span} was asked for and it has {total} bytes")));
+    if span
+        .start
+        .checked_add(span.len)
+        .is_none_or(|end| end > total)
+    {
+        return Err(damaged(
+            &layout.object(key),
+            &format!("{span} was asked for and it has {total} bytes"),
+        ));
     }
-    Ok(pieces.into_iter().filter(|piece| piece.at < piece.end).collect())
+    Ok(pieces
+        .into_iter()
+        .filter(|piece| piece.at < piece.end)
+        .collect())
 }
 
-fn plan_parts(object: &Path, parts: &[part_list::ListedPart], span: ByteSpan) -> (VecDeque<Piece>, u64) {
+fn plan_parts(
+    object: &Path,
+    parts: &[part_list::ListedPart],
+    span: ByteSpan,
+) -> (VecDeque<Piece>, u64) {
     let span_end = span.start.saturating_add(span.len);
     let mut pieces = VecDeque::new();
     let mut part_start = 0;
@@ -254,7 +310,13 @@ fn plan_parts(object: &Path, parts: &[part_list::ListedPart], span: ByteSpan) ->
         if start < end {
             let path = object.join(part_name(part.number));
             let (at, end) = (start - part_start, end - part_start);
-            pieces.push_back(Piece { path, file: None, file_size: part.size, at, end });
+            pieces.push_back(Piece {
+                path,
+                file: None,
+                file_size: part.size,
+                at,
+                end,
+            });
         }
         part_start = part_end;
     }

@@ -85,7 +85,9 @@ impl StagedFile {
     ) -> Result<&mut JoinHandle<Result<(), BlobFailure>>, BlobFailure> {
         self.settle().await?;
         let piece = Arc::clone(&self.piece);
-        Ok(self.running.insert(tokio::task::spawn_blocking(move || work(&mut piece.lock()))))
+        Ok(self
+            .running
+            .insert(tokio::task::spawn_blocking(move || work(&mut piece.lock()))))
     }
 }
 
@@ -93,7 +95,10 @@ impl StagedFile {
 impl StagedBytes for StagedFile {
     async fn append(&mut self, bytes: Bytes) -> Result<(), BlobFailure> {
         if self.len + bytes.len() as u64 > self.size_max {
-            let reason = format!("a piece grew beyond the {} bytes that were announced", self.size_max);
+            let reason = format!(
+                "a piece grew beyond the {} bytes that were announced",
+                self.size_max
+            );
             return Err(BlobFailure::Other { reason });
         }
         self.gather(bytes);

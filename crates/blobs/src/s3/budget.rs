@@ -54,7 +54,9 @@ impl Budget {
         let reserve_bytes = RESERVE_BYTES_MAX.min(bytes / 2);
         let blocks = (bytes - reserve_bytes) / BLOCK_BYTES as u64;
         Budget {
-            shared: Arc::new(Semaphore::new(usize::try_from(blocks).unwrap_or(Semaphore::MAX_PERMITS))),
+            shared: Arc::new(Semaphore::new(
+                usize::try_from(blocks).unwrap_or(Semaphore::MAX_PERMITS),
+            )),
             reserve: Arc::new(Semaphore::new(1)),
             reserve_bytes,
             wait_max,
@@ -68,13 +70,25 @@ impl Budget {
     }
 
     /// One more block for a piece, now or when there is room.
-    pub(super) async fn block(self: &Arc<Self>, reserve: &mut Reserve) -> Result<Block, BlobFailure> {
+    pub(super) async fn block(
+        self: &Arc<Self>,
+        reserve: &mut Reserve,
+    ) -> Result<Block, BlobFailure> {
         let hold = match reserve {
             Some(held) => Hold::Reserve(Arc::clone(held)),
             None => self.wait_for_room(reserve).await?,
         };
-        let bytes = self.free.lock().pop().unwrap_or_else(|| vec![0; BLOCK_BYTES]);
-        Ok(Block { bytes, len: 0, budget: Arc::clone(self), _hold: hold })
+        let bytes = self
+            .free
+            .lock()
+            .pop()
+            .unwrap_or_else(|| vec![0; BLOCK_BYTES]);
+        Ok(Block {
+            bytes,
+            len: 0,
+            budget: Arc::clone(self),
+            _hold: hold,
+        })
     }
 
     async fn wait_for_room(&self, reserve: &mut Reserve) -> Result<Hold, BlobFailure> {
@@ -163,7 +177,16 @@ mod tests {
         }
         assert!(first_reserve.is_some());
         let late = budget.block(&mut None).await;
-        assert!(matches!(late, Err(BlobFailure::Unavailable { retry_after: Some(_), .. })), "{late:?}");
+        assert!(
+            matches!(
+                late,
+                Err(BlobFailure::Unavailable {
+                    retry_after: Some(_),
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
         drop((held, first_reserve));
         assert!(budget.block(&mut None).await.is_ok());
     }

@@ -15,7 +15,9 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient};
+use aws_sdk_s3::config::{
+    RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -45,7 +47,10 @@ pub(super) struct Clients {
 
 pub(super) async fn clients(settings: &S3Settings) -> Result<Clients, BlobFailure> {
     let usual = client(settings).await?;
-    let has_tls = settings.endpoint.as_deref().is_none_or(|endpoint| endpoint.starts_with("https:"));
+    let has_tls = settings
+        .endpoint
+        .as_deref()
+        .is_none_or(|endpoint| endpoint.starts_with("https:"));
     let small_reads = if has_tls {
         usual.clone()
     } else {
@@ -58,8 +63,9 @@ pub(super) async fn clients(settings: &S3Settings) -> Result<Clients, BlobFailur
 async fn client(settings: &S3Settings) -> Result<Client, BlobFailure> {
     let http = http_client(settings, None)?;
     let region = region(settings, http.clone()).await;
-    let provider_config =
-        ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http.clone());
+    let provider_config = ProviderConfig::without_region()
+        .with_region(Some(region.clone()))
+        .with_http_client(http.clone());
     let signing = credentials::signing(settings, &provider_config)?;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
@@ -118,41 +124,55 @@ async fn region(settings: &S3Settings, http: SharedHttpClient) -> Region {
     let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(profile.build())
         .or_else(ImdsRegionProvider::builder().configure(&config).build());
-    chain.region().await.unwrap_or_else(|| Region::from_static(REGION_DEFAULT))
+    chain
+        .region()
+        .await
+        .unwrap_or_else(|| Region::from_static(REGION_DEFAULT))
 }
 
 /// `idle_max`: how many idle connections are kept.
-fn http_client(settings: &S3Settings, idle_max: Option<usize>) -> Result<SharedHttpClient, BlobFailure> {
+fn http_client(
+    settings: &S3Settings,
+    idle_max: Option<usize>,
+) -> Result<SharedHttpClient, BlobFailure> {
     let tls = match &settings.ca_file {
         Some(file) => own_authorities(file)?,
         None => TlsContext::default(),
     };
     let proxy = proxy(settings)?;
-    Ok(Builder::new().build_with_connector_fn(move |connector_settings, components| {
-        let mut connector = Connector::builder()
-            .proxy_config(proxy.clone())
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(tls.clone());
-        connector.set_pool_max_idle_per_host(idle_max);
-        connector.set_connector_settings(connector_settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.build()
-    }))
+    Ok(
+        Builder::new().build_with_connector_fn(move |connector_settings, components| {
+            let mut connector = Connector::builder()
+                .proxy_config(proxy.clone())
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(tls.clone());
+            connector.set_pool_max_idle_per_host(idle_max);
+            connector.set_connector_settings(connector_settings.cloned());
+            connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+            connector.build()
+        }),
+    )
 }
 
 fn own_authorities(file: &Path) -> Result<TlsContext, BlobFailure> {
-    let wrong =
-        |reason: String| BlobFailure::Other { reason: format!("storage.s3.ca_file {}: {reason}", file.display()) };
+    let wrong = |reason: String| BlobFailure::Other {
+        reason: format!("storage.s3.ca_file {}: {reason}", file.display()),
+    };
     let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
     // The client would panic on its first connection.
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
-        Ok(certificates) if certificates.is_empty() => return Err(wrong("it holds no certificate".to_owned())),
+        Ok(certificates) if certificates.is_empty() => {
+            return Err(wrong("it holds no certificate".to_owned()));
+        }
         Err(error) => return Err(wrong(error.to_string())),
         Ok(_) => {}
     }
     let store = TrustStore::empty().with_pem_certificate(pem);
-    TlsContext::builder().with_trust_store(store).build().map_err(|error| wrong(error.to_string()))
+    TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .map_err(|error| wrong(error.to_string()))
 }
 
 fn proxy(settings: &S3Settings) -> Result<ProxyConfig, BlobFailure> {
@@ -160,8 +180,9 @@ fn proxy(settings: &S3Settings) -> Result<ProxyConfig, BlobFailure> {
         None => Ok(ProxyConfig::from_env()),
         Some(NO_PROXY) => Ok(ProxyConfig::disabled()),
         Some(address) => {
-            let proxy = ProxyConfig::all(address)
-                .map_err(|error| BlobFailure::Other { reason: format!("storage.s3.proxy: {error}") })?;
+            let proxy = ProxyConfig::all(address).map_err(|error| BlobFailure::Other {
+                reason: format!("storage.s3.proxy: {error}"),
+            })?;
             let own = settings.no_proxy.as_deref().unwrap_or_default();
             Ok(proxy.no_proxy(format!("{NEVER_PROXIED},{own}")))
         }

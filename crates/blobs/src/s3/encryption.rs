@@ -41,15 +41,24 @@ impl ServerEncryption {
         let kms_key_id = settings.kms_key_id.clone();
         Ok(match settings.encryption {
             Encryption::BucketDefault => ServerEncryption::default(),
-            Encryption::Aes256 => {
-                ServerEncryption { method: Some(ServerSideEncryption::Aes256), ..ServerEncryption::default() }
-            }
-            Encryption::Kms => {
-                ServerEncryption { method: Some(ServerSideEncryption::AwsKms), kms_key_id, customer: None }
-            }
+            Encryption::Aes256 => ServerEncryption {
+                method: Some(ServerSideEncryption::Aes256),
+                ..ServerEncryption::default()
+            },
+            Encryption::Kms => ServerEncryption {
+                method: Some(ServerSideEncryption::AwsKms),
+                kms_key_id,
+                customer: None,
+            },
             Encryption::Customer => {
-                let file = settings.customer_key_file.as_deref().unwrap_or(Path::new(""));
-                ServerEncryption { customer: Some(read_key(file)?), ..ServerEncryption::default() }
+                let file = settings
+                    .customer_key_file
+                    .as_deref()
+                    .unwrap_or(Path::new(""));
+                ServerEncryption {
+                    customer: Some(read_key(file)?),
+                    ..ServerEncryption::default()
+                }
             }
         })
     }
@@ -60,11 +69,19 @@ fn read_key(file: &Path) -> Result<CustomerKey, BlobFailure> {
         reason: format!("storage.s3.customer_key_file {}: {reason}", file.display()),
     };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let key = STANDARD.decode(text.trim()).map_err(|_| wrong("it is not base64".to_owned()))?;
+    let key = STANDARD
+        .decode(text.trim())
+        .map_err(|_| wrong("it is not base64".to_owned()))?;
     if key.len() != CUSTOMER_KEY_BYTES {
-        return Err(wrong(format!("it has {} bytes and not {CUSTOMER_KEY_BYTES}", key.len())));
+        return Err(wrong(format!(
+            "it has {} bytes and not {CUSTOMER_KEY_BYTES}",
+            key.len()
+        )));
     }
-    Ok(CustomerKey { md5: STANDARD.encode(Md5::digest(&key)), key: STANDARD.encode(key) })
+    Ok(CustomerKey {
+        md5: STANDARD.encode(Md5::digest(&key)),
+        key: STANDARD.encode(key),
+    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ pub(super) enum CallFailure {
     /// The service does not know the call, or not in this form.
     NotImplemented { reason: String },
     /// Another try may do better.
-    Retryable { reason: String, retry_after: Option<Duration> },
+    Retryable {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
     /// No room is left.
     Full { reason: String },
     /// Credentials, permissions, certificates.
@@ -38,13 +41,27 @@ impl CallFailure {
     /// As the port says it, for a call about `key`.
     pub(super) fn about(self, key: impl fmt::Display) -> BlobFailure {
         match self {
-            CallFailure::NoSuchKey => BlobFailure::NoSuchObject { key: key.to_string() },
-            CallFailure::NoSuchUpload => BlobFailure::NoSuchUpload { key: key.to_string() },
-            CallFailure::BadRange => BlobFailure::Other { reason: format!("{key} is shorter than was asked for") },
-            CallFailure::Retryable { reason, retry_after } => BlobFailure::Unavailable { reason, retry_after },
+            CallFailure::NoSuchKey => BlobFailure::NoSuchObject {
+                key: key.to_string(),
+            },
+            CallFailure::NoSuchUpload => BlobFailure::NoSuchUpload {
+                key: key.to_string(),
+            },
+            CallFailure::BadRange => BlobFailure::Other {
+                reason: format!("{key} is shorter than was asked for"),
+            },
+            CallFailure::Retryable {
+                reason,
+                retry_after,
+            } => BlobFailure::Unavailable {
+                reason,
+                retry_after,
+            },
             CallFailure::Full { reason } => BlobFailure::Full { reason },
             CallFailure::Denied { reason } => BlobFailure::Denied { reason },
-            CallFailure::NotImplemented { reason } | CallFailure::Other { reason } => BlobFailure::Other { reason },
+            CallFailure::NotImplemented { reason } | CallFailure::Other { reason } => {
+                BlobFailure::Other { reason }
+            }
         }
     }
 }
@@ -56,9 +73,18 @@ where
     fn from(error: SdkError<E, HttpResponse>) -> CallFailure {
         let answer = error.raw_response().map(|response| Answer {
             status: response.status().as_u16(),
-            code: error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned),
-            message: error.as_service_error().and_then(ProvideErrorMetadata::message).map(str::to_owned),
-            retry_after: response.headers().get("retry-after").and_then(|text| text.parse().ok()),
+            code: error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
+                .map(str::to_owned),
+            message: error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::message)
+                .map(str::to_owned),
+            retry_after: response
+                .headers()
+                .get("retry-after")
+                .and_then(|text| text.parse().ok()),
         });
         match answer {
             Some(answer) => answer.meaning(),
@@ -86,10 +112,17 @@ impl Answer {
             (404, _) | (_, "NoSuchKey") => CallFailure::NoSuchKey,
             (416, _) | (_, "InvalidRange") => CallFailure::BadRange,
             (507, _)
-            | (_, "QuotaExceeded" | "InsufficientStorage" | "StorageFull" | "XMinioStorageFull" | "EntityTooLarge") => {
-                CallFailure::Full { reason }
+            | (
+                _,
+                "QuotaExceeded"
+                | "InsufficientStorage"
+                | "StorageFull"
+                | "XMinioStorageFull"
+                | "EntityTooLarge",
+            ) => CallFailure::Full { reason },
+            (501, _) | (_, "NotImplemented" | "MethodNotAllowed") => {
+                CallFailure::NotImplemented { reason }
             }
-            (501, _) | (_, "NotImplemented" | "MethodNotAllowed") => CallFailure::NotImplemented { reason },
             (
                 _,
                 "SlowDown"
@@ -102,14 +135,17 @@ impl Answer {
                 | "RequestLimitExceeded"
                 | "ExpiredToken",
             )
-            | (408 | 409 | 425 | 429 | 500..=599, _) => {
-                CallFailure::Retryable { reason, retry_after: self.retry_after.map(Duration::from_secs) }
-            }
-            (_, "RequestTimeTooSkewed") => {
-                CallFailure::Denied { reason: format!("{reason}; set this machine's clock") }
-            }
+            | (408 | 409 | 425 | 429 | 500..=599, _) => CallFailure::Retryable {
+                reason,
+                retry_after: self.retry_after.map(Duration::from_secs),
+            },
+            (_, "RequestTimeTooSkewed") => CallFailure::Denied {
+                reason: format!("{reason}; set this machine's clock"),
+            },
             (401 | 403, _) => CallFailure::Denied { reason },
-            (301 | 307, _) => CallFailure::Other { reason: format!("{reason}; is storage.s3.region right?") },
+            (301 | 307, _) => CallFailure::Other {
+                reason: format!("{reason}; is storage.s3.region right?"),
+            },
             _ => CallFailure::Other { reason },
         }
     }
@@ -122,21 +158,31 @@ fn unanswered<E: Error + Send + Sync + 'static>(error: &SdkError<E, HttpResponse
     let is_certificate = || chain(error).any(|cause| cause.to_string().contains("certificate"));
     match (error, credentials) {
         (_, Some(CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_))) => {
-            CallFailure::Retryable { reason, retry_after: None }
+            CallFailure::Retryable {
+                reason,
+                retry_after: None,
+            }
         }
         (_, Some(_)) => CallFailure::Denied { reason },
         (SdkError::DispatchFailure(_), None) if is_certificate() => CallFailure::Denied { reason },
-        (SdkError::DispatchFailure(failure), None) if failure.is_user() => CallFailure::Other { reason },
+        (SdkError::DispatchFailure(failure), None) if failure.is_user() => {
+            CallFailure::Other { reason }
+        }
         (SdkError::ConstructionFailure(_), None) => CallFailure::Other { reason },
-        _ => CallFailure::Retryable { reason, retry_after: None },
+        _ => CallFailure::Retryable {
+            reason,
+            retry_after: None,
+        },
     }
 }
 
 /// The error and its causes, those included that are wrapped in errors of the system.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&cause| match cause.downcast_ref::<std::io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => cause.source(),
+    std::iter::successors(Some(error), |&cause| {
+        match cause.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => cause.source(),
+        }
     })
 }
 
@@ -152,7 +198,10 @@ impl Patience {
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
     /// Makes tries until one succeeds, one fails for good, or the deadline has come.
-    pub(super) async fn retry<T, Try>(self, mut attempt: impl FnMut() -> Try) -> Result<T, CallFailure>
+    pub(super) async fn retry<T, Try>(
+        self,
+        mut attempt: impl FnMut() -> Try,
+    ) -> Result<T, CallFailure>
     where
         Try: Future<Output = Result<T, CallFailure>>,
     {
@@ -171,7 +220,12 @@ impl Patience {
                 return Err(failure);
             }
             metrics::counter!("holdfast_blob_store_retries_total").increment(1);
-            tracing::debug!(?failure, tries, ?pause, "a call to the blob store is repeated");
+            tracing::debug!(
+                ?failure,
+                tries,
+                ?pause,
+                "a call to the blob store is repeated"
+            );
             last = Some(failure);
             sleep(pause).await;
         }
@@ -179,15 +233,23 @@ impl Patience {
 }
 
 fn no_answer(waited: Duration) -> CallFailure {
-    CallFailure::Retryable { reason: format!("no answer in {waited:?}"), retry_after: None }
+    CallFailure::Retryable {
+        reason: format!("no answer in {waited:?}"),
+        retry_after: None,
+    }
 }
 
 /// Doubling, with jitter so that the retries of many calls do not come together, and no sooner than was asked.
 pub(super) fn pause_after(tries: u32, failure: &CallFailure) -> Duration {
-    let longest = Patience::FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(Patience::LONGEST_PAUSE);
+    let longest = Patience::FIRST_PAUSE
+        .saturating_mul(1 << tries.min(10))
+        .min(Patience::LONGEST_PAUSE);
     let jittered = longest.mul_f64(rand::random_range(0.5..1.0));
     match failure {
-        CallFailure::Retryable { retry_after: Some(asked), .. } => jittered.max(*asked),
+        CallFailure::Retryable {
+            retry_after: Some(asked),
+            ..
+        } => jittered.max(*asked),
         _ => jittered,
     }
 }
@@ -197,7 +259,12 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, code: &str) -> CallFailure {
-        let answer = Answer { status, code: Some(code.to_owned()), message: None, retry_after: Some(7) };
+        let answer = Answer {
+            status,
+            code: Some(code.to_owned()),
+            message: None,
+            retry_after: Some(7),
+        };
         answer.meaning()
     }
 
@@ -205,27 +272,59 @@ mod tests {
     fn answers_have_their_meaning() {
         assert!(matches!(answer(404, "NoSuchKey"), CallFailure::NoSuchKey));
         assert!(matches!(answer(404, ""), CallFailure::NoSuchKey));
-        assert!(matches!(answer(404, "NoSuchUpload"), CallFailure::NoSuchUpload));
-        assert!(matches!(answer(404, "NoSuchBucket"), CallFailure::Other { .. }));
-        assert!(matches!(answer(403, "AccessDenied"), CallFailure::Denied { .. }));
-        assert!(matches!(answer(403, "SignatureDoesNotMatch"), CallFailure::Denied { .. }));
-        assert!(matches!(answer(400, "InvalidPart"), CallFailure::Other { .. }));
+        assert!(matches!(
+            answer(404, "NoSuchUpload"),
+            CallFailure::NoSuchUpload
+        ));
+        assert!(matches!(
+            answer(404, "NoSuchBucket"),
+            CallFailure::Other { .. }
+        ));
+        assert!(matches!(
+            answer(403, "AccessDenied"),
+            CallFailure::Denied { .. }
+        ));
+        assert!(matches!(
+            answer(403, "SignatureDoesNotMatch"),
+            CallFailure::Denied { .. }
+        ));
+        assert!(matches!(
+            answer(400, "InvalidPart"),
+            CallFailure::Other { .. }
+        ));
         assert!(matches!(answer(507, ""), CallFailure::Full { .. }));
-        assert!(matches!(answer(501, "NotImplemented"), CallFailure::NotImplemented { .. }));
-        for (status, code) in [(503, "SlowDown"), (500, "InternalError"), (400, "RequestTimeout"), (429, "")] {
+        assert!(matches!(
+            answer(501, "NotImplemented"),
+            CallFailure::NotImplemented { .. }
+        ));
+        for (status, code) in [
+            (503, "SlowDown"),
+            (500, "InternalError"),
+            (400, "RequestTimeout"),
+            (429, ""),
+        ] {
             let meaning = answer(status, code);
             let seconds = Some(Duration::from_secs(7));
-            assert!(matches!(meaning, CallFailure::Retryable { retry_after, .. } if retry_after == seconds), "{code}");
+            assert!(
+                matches!(meaning, CallFailure::Retryable { retry_after, .. } if retry_after == seconds),
+                "{code}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_call_is_repeated_until_it_works() {
         let mut tries = 0;
-        let patience = Patience { deadline: Duration::from_secs(60) };
+        let patience = Patience {
+            deadline: Duration::from_secs(60),
+        };
         let result = patience.retry(|| {
             tries += 1;
-            let outcome = if tries < 3 { Err(no_answer(Duration::ZERO)) } else { Ok(tries) };
+            let outcome = if tries < 3 {
+                Err(no_answer(Duration::ZERO))
+            } else {
+                Ok(tries)
+            };
             std::future::ready(outcome)
         });
         assert_eq!(result.await.unwrap(), 3);
@@ -233,9 +332,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_deadline_ends_retries_and_hanging_calls() {
-        let patience = Patience { deadline: Duration::from_millis(300) };
+        let patience = Patience {
+            deadline: Duration::from_millis(300),
+        };
         let begun = Instant::now();
-        let failed: Result<(), _> = patience.retry(|| std::future::ready(Err(no_answer(Duration::ZERO)))).await;
+        let failed: Result<(), _> = patience
+            .retry(|| std::future::ready(Err(no_answer(Duration::ZERO))))
+            .await;
         assert!(matches!(failed, Err(CallFailure::Retryable { .. })));
         assert!(begun.elapsed() <= Duration::from_millis(300));
         let hung: Result<(), _> = patience.retry(std::future::pending).await;
@@ -245,12 +348,16 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_get_better_is_not_repeated() {
         let mut tries = 0;
-        let failed: Result<(), _> = Patience { deadline: Duration::from_secs(60) }
-            .retry(|| {
-                tries += 1;
-                std::future::ready(Err(CallFailure::Denied { reason: String::new() }))
-            })
-            .await;
+        let failed: Result<(), _> = Patience {
+            deadline: Duration::from_secs(60),
+        }
+        .retry(|| {
+            tries += 1;
+            std::future::ready(Err(CallFailure::Denied {
+                reason: String::new(),
+            }))
+        })
+        .await;
         assert!(failed.is_err());
         assert_eq!(tries, 1);
     }

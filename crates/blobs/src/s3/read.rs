@@ -27,20 +27,41 @@ struct Reading {
 }
 
 /// Opens `span` of an object.
-pub(super) async fn open(shared: Arc<Shared>, key: ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure> {
+pub(super) async fn open(
+    shared: Arc<Shared>,
+    key: ObjectKey,
+    span: ByteSpan,
+) -> Result<ByteStream, BlobFailure> {
     if span.len == 0 {
         return Ok(futures::stream::empty().boxed());
     }
     let stream = request(&shared, &key, span).await?;
-    let reading = Reading { shared, key, left: span, stream: Some(stream), breaks: 0 };
-    Ok(futures::stream::unfold(reading, |mut reading| async move { Some((reading.next().await?, reading)) }).boxed())
+    let reading = Reading {
+        shared,
+        key,
+        left: span,
+        stream: Some(stream),
+        breaks: 0,
+    };
+    Ok(futures::stream::unfold(reading, |mut reading| async move {
+        Some((reading.next().await?, reading))
+    })
+    .boxed())
 }
 
-async fn request(shared: &Shared, key: &ObjectKey, span: ByteSpan) -> Result<SdkStream, BlobFailure> {
-    let (stream, len) = shared.get_range(key, span).await.map_err(|failure| failure.about(key))?;
+async fn request(
+    shared: &Shared,
+    key: &ObjectKey,
+    span: ByteSpan,
+) -> Result<SdkStream, BlobFailure> {
+    let (stream, len) = shared
+        .get_range(key, span)
+        .await
+        .map_err(|failure| failure.about(key))?;
     match len {
         Some(len) if len != span.len => {
-            let reason = format!("the store answered {len} bytes of {key} when {span} was asked for");
+            let reason =
+                format!("the store answered {len} bytes of {key} when {span} was asked for");
             Err(BlobFailure::Other { reason })
         }
         _ => Ok(stream),
@@ -60,7 +81,10 @@ impl Reading {
             if self.breaks > BREAKS_MAX {
                 self.left.len = 0;
                 let reason = format!("a read of {} broke {BREAKS_MAX} times: {reason}", self.key);
-                return Some(Err(BlobFailure::Unavailable { reason, retry_after: None }));
+                return Some(Err(BlobFailure::Unavailable {
+                    reason,
+                    retry_after: None,
+                }));
             }
             if let Err(failure) = self.reopen(&reason).await {
                 self.left.len = 0;
@@ -84,10 +108,15 @@ impl Reading {
         let len = block.len() as u64;
         if len > self.left.len {
             self.left.len = 0;
-            return Err(BlobFailure::Other { reason: format!("the store sent too many bytes of {}", self.key) });
+            return Err(BlobFailure::Other {
+                reason: format!("the store sent too many bytes of {}", self.key),
+            });
         }
         self.breaks = 0;
-        self.left = ByteSpan { start: self.left.start + len, len: self.left.len - len };
+        self.left = ByteSpan {
+            start: self.left.start + len,
+            len: self.left.len - len,
+        };
         Ok(block)
     }
 
@@ -95,7 +124,10 @@ impl Reading {
         metrics::counter!("holdfast_blob_store_reads_resumed_total").increment(1);
         tracing::debug!(key = %self.key, left = %self.left, reason, "a read from the blob store is resumed");
         self.stream = None;
-        let broken = CallFailure::Retryable { reason: reason.to_owned(), retry_after: None };
+        let broken = CallFailure::Retryable {
+            reason: reason.to_owned(),
+            retry_after: None,
+        };
         sleep(super::failure::pause_after(self.breaks, &broken)).await;
         self.stream = Some(request(&self.shared, &self.key, self.left).await?);
         Ok(())

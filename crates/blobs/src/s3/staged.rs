@@ -22,7 +22,14 @@ pub(super) struct S3Staged {
 
 impl S3Staged {
     pub(super) fn new(shared: Arc<Shared>, size_max: u64) -> S3Staged {
-        S3Staged { shared, full: Vec::new(), filling: None, reserve: None, len: 0, size_max }
+        S3Staged {
+            shared,
+            full: Vec::new(),
+            filling: None,
+            reserve: None,
+            len: 0,
+            size_max,
+        }
     }
 }
 
@@ -31,7 +38,10 @@ impl StagedBytes for S3Staged {
     /// Waits for memory. When that is cancelled, a part of `bytes` may have been taken: such a piece is of no use.
     async fn append(&mut self, bytes: Bytes) -> Result<(), BlobFailure> {
         if self.len + bytes.len() as u64 > self.size_max {
-            let reason = format!("a piece grew beyond the {} bytes that were announced", self.size_max);
+            let reason = format!(
+                "a piece grew beyond the {} bytes that were announced",
+                self.size_max
+            );
             return Err(BlobFailure::Other { reason });
         }
         let mut rest = &bytes[..];
@@ -61,7 +71,15 @@ impl StagedBytes for S3Staged {
         at_step(steps::S3_BEFORE_PUT)?;
         let etag = match target {
             Target::Object(key) => self.shared.put_object(key, &self.full).await,
-            Target::Part { key, multipart, number } => self.shared.put_part(key, multipart, *number, &self.full).await,
+            Target::Part {
+                key,
+                multipart,
+                number,
+            } => {
+                self.shared
+                    .put_part(key, multipart, *number, &self.full)
+                    .await
+            }
         }?;
         at_step(steps::S3_AFTER_PUT)?;
         Ok(etag)

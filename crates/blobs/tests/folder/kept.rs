@@ -16,20 +16,52 @@ async fn damage_fails_and_never_gives_fewer_bytes() {
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 5] = [
         ("00001", |part| fs::remove_file(part).unwrap()),
-        ("00002", |part| fs::OpenOptions::new().write(true).open(part).unwrap().set_len(399_999).unwrap()),
-        ("00001", |part| fs::OpenOptions::new().write(true).open(part).unwrap().set_len(400_001).unwrap()),
+        ("00002", |part| {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(part)
+                .unwrap()
+                .set_len(399_999)
+                .unwrap()
+        }),
+        ("00001", |part| {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(part)
+                .unwrap()
+                .set_len(400_001)
+                .unwrap()
+        }),
         ("list", |list| fs::remove_file(list).unwrap()),
-        ("list", |list| fs::write(list, fs::read_to_string(list).unwrap().replace("400000", "300000")).unwrap()),
+        ("list", |list| {
+            fs::write(
+                list,
+                fs::read_to_string(list)
+                    .unwrap()
+                    .replace("400000", "300000"),
+            )
+            .unwrap()
+        }),
     ];
     for (n, (name, damage)) in damages.into_iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).await.unwrap();
         put_parted(&store, &key(1)).await;
-        assert_eq!(read(&store, &key(1), 0, 800_000).await.unwrap().len(), 800_000);
-        let damaged = files(&folder.path().join("objects")).into_iter().find(|path| path.ends_with(name)).unwrap();
+        assert_eq!(
+            read(&store, &key(1), 0, 800_000).await.unwrap().len(),
+            800_000
+        );
+        let damaged = files(&folder.path().join("objects"))
+            .into_iter()
+            .find(|path| path.ends_with(name))
+            .unwrap();
         damage(&damaged);
         let failed = read(&store, &key(1), 0, 800_000).await;
-        assert!(matches!(failed, Err(BlobFailure::Other { .. })), "damage {n} gave {:?}", failed.map(|b| b.len()));
+        assert!(
+            matches!(failed, Err(BlobFailure::Other { .. })),
+            "damage {n} gave {:?}",
+            failed.map(|b| b.len())
+        );
     }
 }
 
@@ -37,21 +69,40 @@ async fn damage_fails_and_never_gives_fewer_bytes() {
 async fn a_plain_object_that_is_cut_short_fails() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await.unwrap();
-    put(&store, &Target::Object(key(1)), pattern(1, 400_000)).await.unwrap();
+    put(&store, &Target::Object(key(1)), pattern(1, 400_000))
+        .await
+        .unwrap();
     let file = files(&folder.path().join("objects")).remove(0);
-    fs::OpenOptions::new().write(true).open(file).unwrap().set_len(300_000).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(file)
+        .unwrap()
+        .set_len(300_000)
+        .unwrap();
     let failed = read(&store, &key(1), 0, 400_000).await;
-    assert!(matches!(failed, Err(BlobFailure::Other { .. })), "{failed:?}");
-    assert_eq!(read(&store, &key(1), 0, 300_000).await.unwrap(), pattern(1, 300_000));
+    assert!(
+        matches!(failed, Err(BlobFailure::Other { .. })),
+        "{failed:?}"
+    );
+    assert_eq!(
+        read(&store, &key(1), 0, 300_000).await.unwrap(),
+        pattern(1, 300_000)
+    );
 }
 
 #[tokio::test]
 async fn opening_again_keeps_objects_and_uploads_and_clears_what_was_staged() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await.unwrap();
-    put(&store, &Target::Object(key(1)), pattern(1, 10)).await.unwrap();
+    put(&store, &Target::Object(key(1)), pattern(1, 10))
+        .await
+        .unwrap();
     let multipart = store.begin_multipart(&key(2)).await.unwrap();
-    let target = Target::Part { key: key(2), multipart: multipart.clone(), number: 1 };
+    let target = Target::Part {
+        key: key(2),
+        multipart: multipart.clone(),
+        number: 1,
+    };
     let part = put(&store, &target, pattern(2, 10)).await.unwrap();
     // As a process that is killed leaves it: staged bytes in a folder whose lock nobody holds.
     let left = folder.path().join("staging/0123");
@@ -67,8 +118,14 @@ async fn opening_again_keeps_objects_and_uploads_and_clears_what_was_staged() {
     assert!(!folder.path().join("staging/4567.lock").exists());
     // The first is alive: its staged bytes are still there.
     staged.store(&Target::Object(key(3))).await.unwrap();
-    assert_eq!(read(&second, &key(3), 0, 1_000_000).await.unwrap(), pattern(3, 1_000_000));
-    second.complete_multipart(&key(2), &multipart, &[CompletedPart { number: 1, ..part }]).await.unwrap();
+    assert_eq!(
+        read(&second, &key(3), 0, 1_000_000).await.unwrap(),
+        pattern(3, 1_000_000)
+    );
+    second
+        .complete_multipart(&key(2), &multipart, &[CompletedPart { number: 1, ..part }])
+        .await
+        .unwrap();
     assert_eq!(read(&second, &key(2), 0, 10).await.unwrap(), pattern(2, 10));
     assert_eq!(read(&second, &key(1), 0, 10).await.unwrap(), pattern(1, 10));
 }
@@ -81,14 +138,22 @@ async fn dropping_staged_bytes_frees_their_room() {
     for n in 0..3 {
         staged.append(pattern(n, 1_000_000)).await.unwrap();
     }
-    let staged_files = || files(&folder.path().join("staging")).into_iter().filter(|path| path.extension().is_none());
+    let staged_files = || {
+        files(&folder.path().join("staging"))
+            .into_iter()
+            .filter(|path| path.extension().is_none())
+    };
     store.object_size(&key(1)).await.unwrap_err();
     assert_eq!(staged_files().count(), 1);
     drop(staged);
     // It is removed on another thread.
     let deadline = Instant::now() + Duration::from_secs(20);
     while staged_files().count() > 0 {
-        assert!(Instant::now() < deadline, "{:?} is left", staged_files().collect::<Vec<_>>());
+        assert!(
+            Instant::now() < deadline,
+            "{:?} is left",
+            staged_files().collect::<Vec<_>>()
+        );
         tokio::task::yield_now().await;
     }
 }
@@ -107,7 +172,10 @@ async fn a_store_that_is_called_again_after_it_was_cancelled_loses_nothing() {
             assert!(futures::FutureExt::now_or_never(storing).is_none_or(|stored| stored.is_ok()));
         }
         staged.store(&target).await.unwrap();
-        assert_eq!(read(&store, &key(id), 0, 700_000).await.unwrap(), pattern(1, 700_000));
+        assert_eq!(
+            read(&store, &key(id), 0, 700_000).await.unwrap(),
+            pattern(1, 700_000)
+        );
     }
 }
 
@@ -116,7 +184,10 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("format"), "holdfast blobs 2\n").unwrap();
     let opened = open(folder.path()).await;
-    assert!(matches!(&opened, Err(BlobFailure::Other { reason }) if reason.contains("newer")), "{opened:?}");
+    assert!(
+        matches!(&opened, Err(BlobFailure::Other { reason }) if reason.contains("newer")),
+        "{opened:?}"
+    );
     assert_eq!(files(folder.path()).len(), 1);
 }
 
@@ -124,7 +195,10 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
 async fn room_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let space = open(folder.path()).await.unwrap().free_space().unwrap();
-    assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
+    assert!(
+        space.free_bytes > 0 && space.free_bytes <= space.total_bytes,
+        "{space:?}"
+    );
 }
 
 #[tokio::test]
@@ -132,10 +206,15 @@ async fn many_reads_at_once_and_left_half_way_give_all_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await.unwrap();
     let len = 1_500_000;
-    put(&store, &Target::Object(key(1)), pattern(1, len)).await.unwrap();
+    put(&store, &Target::Object(key(1)), pattern(1, len))
+        .await
+        .unwrap();
     let mut left_open = Vec::new();
     for _ in 0..40 {
-        let mut stream = store.read(&key(1), ByteSpan { start: 0, len }).await.unwrap();
+        let mut stream = store
+            .read(&key(1), ByteSpan { start: 0, len })
+            .await
+            .unwrap();
         stream.try_next().await.unwrap().unwrap();
         left_open.push(stream);
     }

@@ -17,7 +17,10 @@ use ports::blob_store::suite::{Subject, pattern};
 use ports::{BlobFailure, BlobStore, ByteSpan, CompletedPart, Target};
 
 pub(crate) async fn open(path: &Path) -> Result<FolderStore, BlobFailure> {
-    FolderStore::open(&FolderSettings { path: Some(path.to_owned()) }).await
+    FolderStore::open(&FolderSettings {
+        path: Some(path.to_owned()),
+    })
+    .await
 }
 
 async fn folder() -> Subject {
@@ -32,12 +35,20 @@ pub(crate) fn key(id: u128) -> ObjectKey {
     ObjectKey::data(ClusterId(1), UploadId::from_u128(id), Epoch(1))
 }
 
-pub(crate) async fn put(store: &dyn BlobStore, target: &Target, bytes: Bytes) -> Result<CompletedPart, BlobFailure> {
+pub(crate) async fn put(
+    store: &dyn BlobStore,
+    target: &Target,
+    bytes: Bytes,
+) -> Result<CompletedPart, BlobFailure> {
     let size = bytes.len() as u64;
     let mut staged = store.stage(size).await?;
     staged.append(bytes).await?;
     let etag = staged.store(target).await?;
-    Ok(CompletedPart { number: 0, etag, size })
+    Ok(CompletedPart {
+        number: 0,
+        etag,
+        size,
+    })
 }
 
 /// An object of two parts of 400,000 bytes.
@@ -45,15 +56,33 @@ pub(crate) async fn put_parted(store: &dyn BlobStore, key: &ObjectKey) {
     let multipart = store.begin_multipart(key).await.unwrap();
     let mut parts = Vec::new();
     for number in [1, 2] {
-        let target = Target::Part { key: key.clone(), multipart: multipart.clone(), number };
-        let part = put(store, &target, pattern(number.into(), 400_000)).await.unwrap();
+        let target = Target::Part {
+            key: key.clone(),
+            multipart: multipart.clone(),
+            number,
+        };
+        let part = put(store, &target, pattern(number.into(), 400_000))
+            .await
+            .unwrap();
         parts.push(CompletedPart { number, ..part });
     }
-    store.complete_multipart(key, &multipart, &parts).await.unwrap();
+    store
+        .complete_multipart(key, &multipart, &parts)
+        .await
+        .unwrap();
 }
 
-pub(crate) async fn read(store: &dyn BlobStore, key: &ObjectKey, start: u64, len: u64) -> Result<Vec<u8>, BlobFailure> {
-    let blocks: Vec<Bytes> = store.read(key, ByteSpan { start, len }).await?.try_collect().await?;
+pub(crate) async fn read(
+    store: &dyn BlobStore,
+    key: &ObjectKey,
+    start: u64,
+    len: u64,
+) -> Result<Vec<u8>, BlobFailure> {
+    let blocks: Vec<Bytes> = store
+        .read(key, ByteSpan { start, len })
+        .await?
+        .try_collect()
+        .await?;
     Ok(blocks.concat())
 }
 

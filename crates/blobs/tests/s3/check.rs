@@ -14,7 +14,10 @@ async fn check(settings: &S3Settings) -> Vec<CheckStep> {
 }
 
 fn failed(steps: &[CheckStep]) -> Vec<&CheckStep> {
-    steps.iter().filter(|step| matches!(step.outcome, CheckOutcome::Failed(_))).collect()
+    steps
+        .iter()
+        .filter(|step| matches!(step.outcome, CheckOutcome::Failed(_)))
+        .collect()
 }
 
 #[tokio::test]
@@ -26,7 +29,11 @@ async fn a_good_store_passes_and_nothing_is_left() {
     assert_eq!(server.uploads_open(), 0);
 
     let folder = tempfile::tempdir().unwrap();
-    let store = FolderStore::open(&FolderSettings { path: Some(folder.path().to_owned()) }).await.unwrap();
+    let store = FolderStore::open(&FolderSettings {
+        path: Some(folder.path().to_owned()),
+    })
+    .await
+    .unwrap();
     let stores: [Arc<dyn BlobStore>; 2] = [Arc::new(store), Arc::new(MemoryBlobStore::new())];
     for store in stores {
         let steps = check::run(&*store, StorageKind::Folder).await;
@@ -42,37 +49,86 @@ async fn each_missing_permission_is_named() {
         ("GetObject", "read a range of it", "s3:GetObject"),
         ("ListObjectsV2", "list objects", "s3:ListBucket"),
         ("DeleteObjects", "delete objects", "s3:DeleteObject"),
-        ("CreateMultipartUpload", "begin a multipart upload", "s3:PutObject"),
+        (
+            "CreateMultipartUpload",
+            "begin a multipart upload",
+            "s3:PutObject",
+        ),
         ("UploadPart", "upload a part", "s3:PutObject"),
-        ("CompleteMultipartUpload", "complete the upload", "s3:PutObject"),
-        ("ListMultipartUploads", "list unfinished uploads", "s3:ListBucketMultipartUploads"),
-        ("AbortMultipartUpload", "abort an upload", "s3:AbortMultipartUpload"),
+        (
+            "CompleteMultipartUpload",
+            "complete the upload",
+            "s3:PutObject",
+        ),
+        (
+            "ListMultipartUploads",
+            "list unfinished uploads",
+            "s3:ListBucketMultipartUploads",
+        ),
+        (
+            "AbortMultipartUpload",
+            "abort an upload",
+            "s3:AbortMultipartUpload",
+        ),
     ];
     for (operation, name, permission) in cases {
         let server = LightS3::start().await;
         server.trouble(operation, Trouble::Denied);
         let steps = check(&server.settings()).await;
         let failed = failed(&steps);
-        let step = failed.iter().find(|step| step.name == name).unwrap_or_else(|| panic!("{operation}: {steps:#?}"));
-        assert!(step.hint.as_ref().unwrap().contains(permission), "{operation}: {step:?}");
+        let step = failed
+            .iter()
+            .find(|step| step.name == name)
+            .unwrap_or_else(|| panic!("{operation}: {steps:#?}"));
+        assert!(
+            step.hint.as_ref().unwrap().contains(permission),
+            "{operation}: {step:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_wrong_secret_and_a_missing_bucket_have_hints_of_their_own() {
     let server = LightS3::start().await;
-    let steps = check(&S3Settings { secret_access_key: Some(Secret::new("wrong")), ..server.settings() }).await;
-    assert!(failed(&steps)[0].hint.as_ref().unwrap().contains("secret is wrong"), "{steps:#?}");
+    let steps = check(&S3Settings {
+        secret_access_key: Some(Secret::new("wrong")),
+        ..server.settings()
+    })
+    .await;
+    assert!(
+        failed(&steps)[0]
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("secret is wrong"),
+        "{steps:#?}"
+    );
     server.trouble("PutObject", Trouble::Code("NoSuchBucket", 1));
     let steps = check(&server.settings()).await;
-    assert!(failed(&steps)[0].hint.as_ref().unwrap().contains("create the bucket"), "{steps:#?}");
+    assert!(
+        failed(&steps)[0]
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("create the bucket"),
+        "{steps:#?}"
+    );
 }
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_ends_the_check() {
     let server = LightS3::start().await;
     server.trouble("PutObject", Trouble::Code("SlowDown", u32::MAX));
-    let steps = check(&S3Settings { deadline_ms: 1_000, ..server.settings() }).await;
+    let steps = check(&S3Settings {
+        deadline_ms: 1_000,
+        ..server.settings()
+    })
+    .await;
     assert_eq!(failed(&steps).len(), 1, "{steps:#?}");
-    assert!(steps[1..].iter().all(|step| step.outcome == CheckOutcome::Skipped), "{steps:#?}");
+    assert!(
+        steps[1..]
+            .iter()
+            .all(|step| step.outcome == CheckOutcome::Skipped),
+        "{steps:#?}"
+    );
 }

@@ -78,7 +78,10 @@ impl LightS3 {
     }
 
     /// With TLS, for the name `localhost`.
-    pub async fn start_with_certificate(certificate: CertificateDer<'static>, key: Vec<u8>) -> LightS3 {
+    pub async fn start_with_certificate(
+        certificate: CertificateDer<'static>,
+        key: Vec<u8>,
+    ) -> LightS3 {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -107,22 +110,39 @@ impl LightS3 {
                     let connections = Connections::new(TokioExecutor::new());
                     // A client that leaves is none of our concern.
                     let _ = match tls {
-                        None => connections.serve_connection(TokioIo::new(socket), service).await,
+                        None => {
+                            connections
+                                .serve_connection(TokioIo::new(socket), service)
+                                .await
+                        }
                         Some(tls) => {
-                            let Ok(socket) = tls.accept(socket).await else { return };
-                            connections.serve_connection(TokioIo::new(socket), service).await
+                            let Ok(socket) = tls.accept(socket).await else {
+                                return;
+                            };
+                            connections
+                                .serve_connection(TokioIo::new(socket), service)
+                                .await
                         }
                     };
                 });
             }
         });
-        LightS3 { content, scheme, address, accepting }
+        LightS3 {
+            content,
+            scheme,
+            address,
+            accepting,
+        }
     }
 
     pub fn settings(&self) -> blobs::S3Settings {
         blobs::S3Settings {
             bucket: BUCKET.to_owned(),
-            endpoint: Some(format!("{}://localhost:{}", self.scheme, self.address.port())),
+            endpoint: Some(format!(
+                "{}://localhost:{}",
+                self.scheme,
+                self.address.port()
+            )),
             proxy: Some("none".to_owned()),
             access_key_id: Some(ACCESS_KEY.to_owned()),
             secret_access_key: Some(blobs::Secret::new(SECRET_KEY)),
@@ -141,7 +161,12 @@ impl LightS3 {
 
     /// How often this operation was asked for.
     pub fn requests(&self, operation: &str) -> u32 {
-        self.content.lock().requests.get(operation).copied().unwrap_or(0)
+        self.content
+            .lock()
+            .requests
+            .get(operation)
+            .copied()
+            .unwrap_or(0)
     }
 
     pub fn keys(&self) -> Vec<String> {
@@ -191,13 +216,21 @@ impl Service {
 }
 
 fn answer<T>(output: T, is_lost: bool) -> S3Result<S3Response<T>> {
-    if is_lost { Err(s3_error!(InternalError)) } else { Ok(S3Response::new(output)) }
+    if is_lost {
+        Err(s3_error!(InternalError))
+    } else {
+        Ok(S3Response::new(output))
+    }
 }
 
 async fn collect(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let mut bytes = BytesMut::new();
     if let Some(mut body) = body {
-        while let Some(block) = body.try_next().await.map_err(|_| s3_error!(IncompleteBody))? {
+        while let Some(block) = body
+            .try_next()
+            .await
+            .map_err(|_| s3_error!(IncompleteBody))?
+        {
             bytes.extend_from_slice(&block);
         }
     }
@@ -211,18 +244,27 @@ fn etag(bytes: &Bytes) -> String {
 
 #[async_trait::async_trait]
 impl S3 for Service {
-    async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(
+        &self,
+        req: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
         let is_lost = self.enter("PutObject")?;
         let mut input = req.input;
         let bytes = collect(input.body.take()).await?;
-        let output = PutObjectOutput { e_tag: Some(ETag::Strong(etag(&bytes))), ..Default::default() };
+        let output = PutObjectOutput {
+            e_tag: Some(ETag::Strong(etag(&bytes))),
+            ..Default::default()
+        };
         let mut content = self.content.lock();
         content.objects.insert(input.key.clone(), bytes);
         content.last_put = Some(input);
         answer(output, is_lost)
     }
 
-    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(
+        &self,
+        req: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
         self.enter("GetObject")?;
         let whole = self.content.lock().objects.get(&req.input.key).cloned();
         let whole = whole.ok_or_else(|| s3_error!(NoSuchKey))?;
@@ -232,27 +274,47 @@ impl S3 for Service {
             Some(range) => {
                 let range = range.check(total as u64)?;
                 let said = format!("bytes {}-{}/{total}", range.start, range.end - 1);
-                (whole.slice(range.start as usize..range.end as usize), Some(said))
+                (
+                    whole.slice(range.start as usize..range.end as usize),
+                    Some(said),
+                )
             }
         };
         let content_length = Some(bytes.len() as i64);
         let blocks: Vec<std::io::Result<Bytes>> = match self.cut() {
             Some(after) if after < bytes.len() => {
-                vec![Ok(bytes.slice(..after)), Err(std::io::ErrorKind::ConnectionReset.into())]
+                vec![
+                    Ok(bytes.slice(..after)),
+                    Err(std::io::ErrorKind::ConnectionReset.into()),
+                ]
             }
             _ => vec![Ok(bytes)],
         };
         let body = Some(StreamingBlob::wrap(futures::stream::iter(blocks)));
-        answer(GetObjectOutput { body, content_length, content_range, ..Default::default() }, false)
+        answer(
+            GetObjectOutput {
+                body,
+                content_length,
+                content_range,
+                ..Default::default()
+            },
+            false,
+        )
     }
 
-    async fn delete_object(&self, req: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        req: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let is_lost = self.enter("DeleteObject")?;
         self.content.lock().objects.remove(&req.input.key);
         answer(DeleteObjectOutput::default(), is_lost)
     }
 
-    async fn delete_objects(&self, req: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        req: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let is_lost = self.enter("DeleteObjects")?;
         for object in &req.input.delete.objects {
             self.content.lock().objects.remove(&object.key);
@@ -260,16 +322,35 @@ impl S3 for Service {
         answer(DeleteObjectsOutput::default(), is_lost)
     }
 
-    async fn list_objects_v2(&self, req: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        req: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         self.enter("ListObjectsV2")?;
-        let (prefix, after) = (req.input.prefix.unwrap_or_default(), req.input.start_after.unwrap_or_default());
+        let (prefix, after) = (
+            req.input.prefix.unwrap_or_default(),
+            req.input.start_after.unwrap_or_default(),
+        );
         let content = self.content.lock();
-        let listed = content.objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
+        let listed = content
+            .objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix) && **key > after);
         let contents: Vec<Object> = listed
             .take(1000)
-            .map(|(key, bytes)| Object { key: Some(key.clone()), size: Some(bytes.len() as i64), ..Default::default() })
+            .map(|(key, bytes)| Object {
+                key: Some(key.clone()),
+                size: Some(bytes.len() as i64),
+                ..Default::default()
+            })
             .collect();
-        answer(ListObjectsV2Output { contents: Some(contents), ..Default::default() }, false)
+        answer(
+            ListObjectsV2Output {
+                contents: Some(contents),
+                ..Default::default()
+            },
+            false,
+        )
     }
 
     async fn create_multipart_upload(
@@ -278,20 +359,46 @@ impl S3 for Service {
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         let is_lost = self.enter("CreateMultipartUpload")?;
         let upload_id = uuid::Uuid::new_v4().to_string();
-        let upload = Upload { key: req.input.key, parts: BTreeMap::new() };
-        self.content.lock().uploads.insert(upload_id.clone(), upload);
-        answer(CreateMultipartUploadOutput { upload_id: Some(upload_id), ..Default::default() }, is_lost)
+        let upload = Upload {
+            key: req.input.key,
+            parts: BTreeMap::new(),
+        };
+        self.content
+            .lock()
+            .uploads
+            .insert(upload_id.clone(), upload);
+        answer(
+            CreateMultipartUploadOutput {
+                upload_id: Some(upload_id),
+                ..Default::default()
+            },
+            is_lost,
+        )
     }
 
-    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         let is_lost = self.enter("UploadPart")?;
         let bytes = collect(req.input.body).await?;
         let etag = etag(&bytes);
         let mut content = self.content.lock();
-        let upload = content.uploads.get_mut(&req.input.upload_id).filter(|upload| upload.key == req.input.key);
+        let upload = content
+            .uploads
+            .get_mut(&req.input.upload_id)
+            .filter(|upload| upload.key == req.input.key);
         let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
-        upload.parts.insert(req.input.part_number, (etag.clone(), bytes));
-        answer(UploadPartOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() }, is_lost)
+        upload
+            .parts
+            .insert(req.input.part_number, (etag.clone(), bytes));
+        answer(
+            UploadPartOutput {
+                e_tag: Some(ETag::Strong(etag)),
+                ..Default::default()
+            },
+            is_lost,
+        )
     }
 
     async fn complete_multipart_upload(
@@ -300,17 +407,27 @@ impl S3 for Service {
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let is_lost = self.enter("CompleteMultipartUpload")?;
         let mut content = self.content.lock();
-        let upload = content.uploads.get(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
-        let listed = req.input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let upload = content
+            .uploads
+            .get(&req.input.upload_id)
+            .ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let listed = req
+            .input
+            .multipart_upload
+            .and_then(|upload| upload.parts)
+            .unwrap_or_default();
         if listed.is_empty() || !listed.is_sorted_by(|a, b| a.part_number < b.part_number) {
             return Err(s3_error!(InvalidPartOrder));
         }
         let mut whole = BytesMut::new();
         for (n, part) in listed.iter().enumerate() {
-            let stored = part.part_number.and_then(|number| upload.parts.get(&number));
+            let stored = part
+                .part_number
+                .and_then(|number| upload.parts.get(&number));
             let said = part.e_tag.as_ref().map(|etag| etag.value().to_owned());
-            let (_, bytes) =
-                stored.filter(|(etag, _)| said.as_ref() == Some(etag)).ok_or_else(|| s3_error!(InvalidPart))?;
+            let (_, bytes) = stored
+                .filter(|(etag, _)| said.as_ref() == Some(etag))
+                .ok_or_else(|| s3_error!(InvalidPart))?;
             if n + 1 < listed.len() && bytes.len() < PART_BYTES_MIN {
                 return Err(s3_error!(EntityTooSmall));
             }
@@ -338,7 +455,10 @@ impl S3 for Service {
         self.enter("ListMultipartUploads")?;
         let prefix = req.input.prefix.unwrap_or_default();
         let content = self.content.lock();
-        let open = content.uploads.iter().filter(|(_, upload)| upload.key.starts_with(&prefix));
+        let open = content
+            .uploads
+            .iter()
+            .filter(|(_, upload)| upload.key.starts_with(&prefix));
         let uploads: Vec<MultipartUpload> = open
             .map(|(id, upload)| MultipartUpload {
                 key: Some(upload.key.clone()),
@@ -346,6 +466,12 @@ impl S3 for Service {
                 ..Default::default()
             })
             .collect();
-        answer(ListMultipartUploadsOutput { uploads: Some(uploads), ..Default::default() }, false)
+        answer(
+            ListMultipartUploadsOutput {
+                uploads: Some(uploads),
+                ..Default::default()
+            },
+            false,
+        )
     }
 }

@@ -14,7 +14,11 @@ use ports::blob_store::suite::Subject;
 
 async fn light_server() -> Subject {
     let server = LightS3::start().await;
-    let settings = S3Settings { prefix: "some/where".to_owned(), memory_mib: 32, ..server.settings() };
+    let settings = S3Settings {
+        prefix: "some/where".to_owned(),
+        memory_mib: 32,
+        ..server.settings()
+    };
     Subject::new(Arc::new(S3Store::open(&settings).await.unwrap())).keeping(server)
 }
 

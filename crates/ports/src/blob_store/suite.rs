@@ -13,121 +13,16 @@
     reason = "these are tests, in a library because several crates run them"
 )]
 
-use std::any::Any;
-use std::sync::Arc;
+mod subject;
 
-use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt};
-use metadata::{ClusterId, Epoch, MultipartId, ObjectKey};
-use oci::UploadId;
+use futures::StreamExt;
+use metadata::{ClusterId, ObjectKey};
 
-use super::{BlobFailure, BlobStore, ByteSpan, CompletedPart, Target};
+use super::{BlobFailure, CompletedPart, Target};
+pub use subject::{Subject, pattern};
 
 /// S3 takes no smaller part, but for the last.
 const PART_BYTES: u64 = 5 * 1024 * 1024;
-
-/// A store to be tried.
-pub struct Subject {
-    store: Arc<dyn BlobStore>,
-    lists_multipart: bool,
-    cluster: ClusterId,
-    _keep: Box<dyn Any + Send>,
-}
-
-impl Subject {
-    /// A store that does everything.
-    #[must_use]
-    pub fn new(store: Arc<dyn BlobStore>) -> Subject {
-        let cluster = ClusterId(uuid::Uuid::new_v4().as_u128());
-        Subject {
-            store,
-            lists_multipart: true,
-            cluster,
-            _keep: Box::new(()),
-        }
-    }
-
-    /// The server behind it does not list multipart uploads: that case is left out.
-    #[must_use]
-    pub fn without_listing_multipart(mut self) -> Subject {
-        self.lists_multipart = false;
-        self
-    }
-
-    /// Keeps something (a folder, a server) until the case has ended.
-    #[must_use]
-    pub fn keeping(mut self, what: impl Any + Send) -> Subject {
-        self._keep = Box::new(what);
-        self
-    }
-
-    fn data_key(&self, id: u128) -> ObjectKey {
-        ObjectKey::data(self.cluster, UploadId::from_u128(id), Epoch(1))
-    }
-
-    fn tail_key(&self, id: u128) -> ObjectKey {
-        ObjectKey::tail(self.cluster, UploadId::from_u128(id), Epoch(1), 0)
-    }
-
-    fn prefix(&self) -> String {
-        ObjectKey::cluster_prefix(self.cluster)
-    }
-
-    async fn put(&self, key: &ObjectKey, bytes: &Bytes) {
-        let mut staged = self.store.stage(bytes.len() as u64).await.unwrap();
-        staged.append(bytes.clone()).await.unwrap();
-        staged.store(&Target::Object(key.clone())).await.unwrap();
-    }
-
-    async fn put_part(
-        &self,
-        key: &ObjectKey,
-        multipart: &MultipartId,
-        number: u32,
-        bytes: &Bytes,
-    ) -> CompletedPart {
-        let mut staged = self.store.stage(bytes.len() as u64).await.unwrap();
-        staged.append(bytes.clone()).await.unwrap();
-        let target = Target::Part {
-            key: key.clone(),
-            multipart: multipart.clone(),
-            number,
-        };
-        let etag = staged.store(&target).await.unwrap();
-        CompletedPart {
-            number,
-            etag,
-            size: bytes.len() as u64,
-        }
-    }
-
-    async fn read(&self, key: &ObjectKey, start: u64, len: u64) -> Result<Bytes, BlobFailure> {
-        let mut stream = self.store.read(key, ByteSpan { start, len }).await?;
-        let mut whole = BytesMut::new();
-        while let Some(block) = stream.try_next().await? {
-            whole.extend_from_slice(&block);
-        }
-        Ok(whole.freeze())
-    }
-
-    async fn keys(&self) -> Vec<String> {
-        let listed = self.store.list(&self.prefix(), None).await.unwrap();
-        listed.into_iter().map(|object| object.key).collect()
-    }
-}
-
-/// Bytes that differ from their neighbours, so that a shifted or swapped block is seen.
-#[must_use]
-pub fn pattern(seed: u64, len: u64) -> Bytes {
-    let word = |n: u64| {
-        (n ^ seed.rotate_left(17))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(word).collect();
-    bytes.truncate(len as usize);
-    bytes.into()
-}
 
 /// Generates one test per promise of the port. The argument names an `async fn() -> Subject`.
 #[macro_export]

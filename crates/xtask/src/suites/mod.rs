@@ -47,8 +47,6 @@ enum Tests {
     Docs,
     /// All test binaries of the package in this folder.
     Folder(&'static str),
-    /// One test binary of the package in this folder.
-    Target(&'static str, &'static str),
 }
 
 const CONFORMANCE: Need = Need::GoProgram {
@@ -95,7 +93,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "garage",
-        tests: Tests::Target("crates/blobs", "garage"),
+        tests: Tests::Folder("tests/storage"),
         needs: &[GARAGE],
         deadline_minutes: 10,
     },
@@ -211,7 +209,6 @@ fn belongs(suite: &Suite, binary: &TestBinary) -> bool {
     match suite.tests {
         Tests::Docs => false,
         Tests::Folder(folder) => binary.folder == folder,
-        Tests::Target(folder, target) => binary.folder == folder && binary.target == target,
         Tests::Crates => {
             let claimed =
                 |other: &Suite| !matches!(other.tests, Tests::Crates) && belongs(other, binary);

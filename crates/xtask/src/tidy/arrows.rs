@@ -22,7 +22,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("ports", These(&["oci", "metadata"])),
     ("registry", These(&["oci", "metadata", "ports", "hashing"])),
     ("wire", These(&["oci", "metadata"])),
-    ("blobs", These(&["oci", "ports"])),
+    ("blobs", These(&["oci", "metadata", "ports"])),
     ("sessions", These(&["ports"])),
     ("auth", These(&["oci", "metadata", "ports"])),
     (

@@ -42,7 +42,7 @@ fn literal_end(text: &[char], at: usize) -> usize {
     if starts("\"") {
         return quoted_end(text, at + 1, '"');
     }
-    if text[at] == 'r' && !after_word || starts("br") && !after_word {
+    if (text[at] == 'r' || starts("br")) && !after_word {
         let hashes_at = at + if text[at] == 'b' { 2 } else { 1 };
         let hashes = text[hashes_at..].iter().take_while(|c| **c == '#').count();
         if text.get(hashes_at + hashes) == Some(&'"') {
