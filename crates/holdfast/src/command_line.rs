@@ -80,8 +80,12 @@ pub struct ConfigArguments {
         hide_env_values = true
     )]
     config: Option<PathBuf>,
-    /// An address to listen on; may be repeated [default: `127.0.0.1:5000` and `[::1]:5000`]
-    #[arg(long, value_name = "ADDR:PORT")]
+    // Not a comment for rustdoc, which takes the second address for a link.
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        help = "An address to listen on; may be repeated [default: 127.0.0.1:5000 and [::1]:5000]"
+    )]
     listen: Vec<String>,
     /// The folder of everything that is kept [default: ./holdfast-data]
     #[arg(long, value_name = "DIR")]

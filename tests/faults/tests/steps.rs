@@ -32,14 +32,17 @@ enum Family {
     ObjectStore,
     /// Much log: segments fill, snapshots are made, and what they cover is purged.
     Log,
+    /// A new folder each: the only member of a group votes once, when it first starts.
+    FirstStart,
 }
 
 impl Family {
-    const ALL: [Self; 3] = [Self::Folder, Self::ObjectStore, Self::Log];
+    const ALL: [Self; 4] = [Self::Folder, Self::ObjectStore, Self::Log, Self::FirstStart];
 
     fn of(step: &str) -> Self {
         match step {
             _ if step.starts_with("blobs::s3_") => Self::ObjectStore,
+            _ if step.starts_with("metadata.vote.") => Self::FirstStart,
             _ if step.starts_with("metadata.") => Self::Log,
             _ => Self::Folder,
         }
@@ -49,7 +52,7 @@ impl Family {
     fn operations_max(self) -> usize {
         match self {
             // Two rounds of the script.
-            Self::Folder | Self::ObjectStore => 50,
+            Self::Folder | Self::ObjectStore | Self::FirstStart => 50,
             // The log keeps 1,000 entries that a snapshot covers, and gives back whole segments of 8 MiB.
             Self::Log => 3_500,
         }
@@ -99,6 +102,10 @@ async fn crash_at_each(family: Family, steps: &[&str]) -> anyhow::Result<usize> 
             .with_context(|| format!("at {step}"))?;
         if !reached {
             unreached.push(*step);
+        }
+        if family == Family::FirstStart {
+            trial.finish().await.context("when all was done")?;
+            trial = Trial::new(family)?;
         }
     }
     ensure!(
@@ -153,8 +160,9 @@ impl Trial {
         Ok(reached)
     }
 
-    /// Finishes what was begun, and looks once more at everything.
+    /// Finishes what was begun, does every kind of operation once more, and looks at everything.
     async fn finish(mut self) -> anyhow::Result<()> {
+        self.to_do.extend(script(self.rounds));
         let server = self.start(None)?;
         let client = server.client();
         while let Some(operation) = self.to_do.pop_front() {
@@ -190,7 +198,9 @@ impl Trial {
                 return operation;
             }
             self.to_do = match self.family {
-                Family::Folder | Family::ObjectStore => script(self.rounds).into(),
+                Family::Folder | Family::ObjectStore | Family::FirstStart => {
+                    script(self.rounds).into()
+                }
                 Family::Log => log_filler(self.rounds).into(),
             };
             self.rounds += 1;

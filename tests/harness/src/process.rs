@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -17,6 +17,12 @@ const LINES_MAX: usize = 2000;
 
 /// The last lines that a failed test shows.
 const LINES_SHOWN_MAX: usize = 60;
+
+/// How often a process is looked at whose line is waited for.
+const LINE_WAIT: Duration = Duration::from_millis(50);
+
+/// How long the last words of a process may be in the pipe.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 /// The unit of times in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself (proc(5), time(7)).
 const TICKS_PER_SECOND: u32 = 100;
@@ -32,13 +38,30 @@ pub struct Process {
 
 #[derive(Default)]
 struct Output {
-    lines: Mutex<Vec<String>>,
+    said: Mutex<Said>,
+    /// Told about each line, and about the end of a pipe.
     more: Condvar,
 }
 
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    open_pipes: usize,
+}
+
 impl Output {
-    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the last words of a process that has ended, which may still be in the pipe. Bounded, since a child of
+    /// it may hold the pipe open.
+    fn wait_for_end(&self) {
+        let is_open = |said: &mut Said| said.open_pipes > 0;
+        drop(
+            self.more
+                .wait_timeout_while(self.said(), LAST_WORDS_MAX, is_open),
+        );
     }
 }
 
@@ -80,23 +103,24 @@ impl Process {
 
     /// Everything that it has said (its last 2,000 lines).
     pub fn said(&self) -> String {
-        self.output.lines().join("\n")
+        self.output.said().lines.join("\n")
     }
 
     /// Waits until a line of its output begins with `start`, and returns the rest of that line.
     pub fn wait_for_line(&mut self, start: &str, within: Duration) -> anyhow::Result<String> {
         let deadline = Instant::now() + within;
         loop {
-            let guard = self.output.lines();
-            if let Some(rest) = guard.iter().find_map(|line| line.strip_prefix(start)) {
+            // Asked before its output is searched: what it said before its end counts.
+            let ended = self.exited()?;
+            if ended.is_some() {
+                self.output.wait_for_end();
+            }
+            let said = self.output.said();
+            if let Some(rest) = said.lines.iter().find_map(|line| line.strip_prefix(start)) {
                 return Ok(rest.to_owned());
             }
-            drop(
-                self.output
-                    .more
-                    .wait_timeout(guard, Duration::from_millis(50)),
-            );
-            self.check(start, deadline)?;
+            drop(self.output.more.wait_timeout(said, LINE_WAIT));
+            self.still_awaited(start, ended, deadline)?;
         }
     }
 
@@ -109,17 +133,22 @@ impl Process {
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + within;
         while !ready() {
-            self.check(what, deadline)?;
+            let ended = self.exited()?;
+            self.still_awaited(what, ended, deadline)?;
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
 
     /// An error once it has ended, or the deadline has passed.
-    fn check(&mut self, awaited: &str, deadline: Instant) -> anyhow::Result<()> {
-        if let Some(status) = self.exited()? {
-            // Its last words may still be on their way through the pipe.
-            std::thread::sleep(Duration::from_millis(50));
+    fn still_awaited(
+        &self,
+        awaited: &str,
+        ended: Option<ExitStatus>,
+        deadline: Instant,
+    ) -> anyhow::Result<()> {
+        if let Some(status) = ended {
+            self.output.wait_for_end();
             bail!(
                 "{} ended ({status}) before `{awaited}`; it said:\n{}",
                 self.name,
@@ -193,7 +222,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
-            let lines = self.output.lines();
+            let lines = &self.output.said().lines;
             let last = lines.len().saturating_sub(LINES_SHOWN_MAX);
             eprintln!(
                 "--- {} said last ---\n{}\n---",
@@ -207,17 +236,21 @@ impl Drop for Process {
 fn collect(pipe: Option<impl std::io::Read + Send + 'static>, output: &Arc<Output>) {
     let Some(pipe) = pipe else { return };
     let output = Arc::clone(output);
+    output.said().open_pipes += 1;
     // Ends with the pipe, which ends with the process group.
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            let mut lines = output.lines();
-            if lines.len() >= LINES_MAX {
-                lines.remove(0);
+            let mut said = output.said();
+            if said.lines.len() >= LINES_MAX {
+                said.lines.remove(0);
             }
-            lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
-            drop(lines);
+            let line = String::from_utf8_lossy(&line);
+            said.lines.push(line.trim_end().to_owned());
+            drop(said);
             output.more.notify_all();
         }
+        output.said().open_pipes -= 1;
+        output.more.notify_all();
     });
 }
 

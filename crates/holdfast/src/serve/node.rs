@@ -1,6 +1,7 @@
 //! The parts of a node, put together: the metadata log, the store of blobs, and the use-cases over both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metadata_raft::Member;
 use ports::{BlobStore, RandomIds};
@@ -9,6 +10,9 @@ use registry::{Parts, Registry, Sweeper};
 use super::data_folder::DataFolder;
 use crate::config::{Settings, member_config, registry_settings, storage_settings};
 use crate::failure::Failure;
+
+/// How long the durable steps of requests whose client has gone may take once nothing new is taken.
+const STEPS_END_MAX: Duration = Duration::from_secs(15);
 
 /// One node.
 pub struct Node {
@@ -67,8 +71,17 @@ impl Node {
         ))
     }
 
-    /// Closes the log; what was acknowledged is durable already.
+    /// Lets the durable steps of cut requests end, within a bound, and closes the log. What was acknowledged is durable
+    /// already.
     pub async fn close(self) {
+        if tokio::time::timeout(STEPS_END_MAX, self.registry.drained())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "steps of cut requests are left half-way: their uploads go on at the last acknowledged offset"
+            );
+        }
         self.member.shutdown().await;
     }
 }

@@ -103,6 +103,11 @@ impl Report {
 
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(self).context("a report is plain data")?;
+        if let Some(folder) = path.parent() {
+            // `CARGO_TARGET_DIR` may have cargo work elsewhere.
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
