@@ -9,6 +9,7 @@ mod page;
 mod peers;
 mod process;
 mod rows;
+mod warm_memory;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

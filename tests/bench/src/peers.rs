@@ -52,7 +52,8 @@ pub fn docker_registry(data: &Path) -> anyhow::Result<Server> {
     command.arg("serve").arg(configuration);
     command.env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data);
     command.env("REGISTRY_HTTP_ADDR", format!("127.0.0.1:{port}"));
-    Server::start("holdfast", command, port).context("is the package docker-registry installed?")
+    Server::start("docker-registry", command, port)
+        .context("is the package docker-registry installed?")
 }
 
 /// nginx in one process, serving `root/files`.

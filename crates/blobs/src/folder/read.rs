@@ -1,4 +1,5 @@
-//! Reading a span: large positional reads on blocking threads, one block ahead of whoever takes them.
+//! Reading a span: what the system has in memory is taken at once; what is on the disk is read in large blocks on
+//! blocking threads, one block ahead of whoever takes them.
 //!
 //! A read must never give fewer bytes than were asked for: a file that is missing, shorter or longer than it was
 //! stored is a failure. Memory: at most three blocks per read that is under way, smaller ones when there are many;
@@ -6,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use futures::StreamExt;
 use metadata::ObjectKey;
 use parking_lot::Mutex;
 use ports::{BlobFailure, ByteSpan, ByteStream};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
 use super::layout::{LIST, Layout, part_name};
@@ -25,6 +27,9 @@ use super::{blocking, failure, joined, part_list};
 /// How much is read at once. Measured, processor time to send 1 GiB: 0.45 s with 128 KiB, 0.30 with 256, 0.24 with
 /// 512, 0.22 with 1,024.
 const BLOCK_BYTES: usize = 512 * 1024;
+/// How much is taken at once of what is in the system's memory: it should still be in the processor's cache when it
+/// is sent.
+const MEMORY_BLOCK_BYTES: usize = 256 * 1024;
 /// How much is read at once when there are many reads.
 const BLOCK_BYTES_CROWDED: usize = 128 * 1024;
 /// More reads than these are many.
@@ -55,19 +60,21 @@ impl AsRef<[u8]> for Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let mut free = self.pool.free.lock();
-        if free.len() < BLOCKS_KEPT_MAX {
+        if self.bytes.len() == BLOCK_BYTES && free.len() < BLOCKS_KEPT_MAX {
             free.push(std::mem::take(&mut self.bytes));
         }
     }
 }
 
 impl BlockPool {
+    /// A block for `len` bytes: one that is used again for much, a fresh one for little.
     fn take(self: &Arc<Self>, len: usize) -> Block {
-        let bytes = self
-            .free
-            .lock()
-            .pop()
-            .unwrap_or_else(|| vec![0; BLOCK_BYTES]);
+        let bytes = if len <= BLOCK_BYTES_CROWDED {
+            vec![0; len]
+        } else {
+            let free = self.free.lock().pop();
+            free.unwrap_or_else(|| vec![0; BLOCK_BYTES])
+        };
         Block {
             bytes,
             len,
@@ -123,11 +130,9 @@ pub(super) async fn open(
     if reader.pieces.is_empty() {
         return Ok(futures::stream::once(std::future::ready(Ok(first))).boxed());
     }
-    let ahead = Ahead {
-        reading: Some(read_ahead(reader)),
-    };
-    let rest = futures::stream::unfold(ahead, |mut ahead| async move {
-        Some((ahead.next().await?, ahead))
+    let rest = futures::stream::unfold(State::Between(reader), |state| async move {
+        let (block, state) = state.next().await?;
+        Some((block, state))
     });
     Ok(futures::stream::once(std::future::ready(Ok(first)))
         .chain(rest)
@@ -144,23 +149,45 @@ pub(super) fn object_size(layout: &Layout, key: &ObjectKey) -> Result<u64, BlobF
 
 type ReadAhead = JoinHandle<Result<(Reader, Option<Bytes>), BlobFailure>>;
 
-struct Ahead {
-    reading: Option<ReadAhead>,
+/// How far a read has come.
+enum State {
+    /// Nothing is read that was not given out.
+    Between(Reader),
+    /// The next block, which was in the system's memory.
+    Read(Reader, Bytes),
+    /// The next block is on its way from the disk.
+    Reading(ReadAhead),
+    Ended,
 }
 
-impl Ahead {
-    /// The block that was read meanwhile; the next read begins before it is given out.
-    async fn next(&mut self) -> Option<Result<Bytes, BlobFailure>> {
-        let ended = self.reading.as_mut()?.await;
-        self.reading = None;
-        match joined(ended).flatten() {
-            Err(failure) => Some(Err(failure)),
-            Ok((reader, block)) => {
-                if !reader.pieces.is_empty() {
-                    self.reading = Some(read_ahead(reader));
-                }
-                block.map(Ok)
-            }
+impl State {
+    /// The next block, and what comes after it.
+    async fn next(self) -> Option<(Result<Bytes, BlobFailure>, State)> {
+        let reading = match self {
+            State::Ended => return None,
+            State::Read(reader, block) => return Some((Ok(block), State::Between(reader))),
+            State::Between(reader) if reader.pieces.is_empty() => return None,
+            State::Between(mut reader) => match reader.block_in_memory() {
+                Some(block) => return Some((Ok(block), State::Between(reader))),
+                None => read_ahead(reader),
+            },
+            State::Reading(reading) => reading,
+        };
+        match joined(reading.await).flatten() {
+            Err(failure) => Some((Err(failure), State::Ended)),
+            Ok((_, None)) => None,
+            Ok((reader, Some(block))) => Some((Ok(block), State::ahead(reader))),
+        }
+    }
+
+    /// What comes from the disk is read before it is asked for.
+    fn ahead(mut reader: Reader) -> State {
+        if reader.pieces.is_empty() {
+            return State::Ended;
+        }
+        match reader.block_in_memory() {
+            Some(block) => State::Read(reader, block),
+            None => State::Reading(read_ahead(reader)),
         }
     }
 }
@@ -187,6 +214,24 @@ impl Reader {
         }
     }
 
+    /// The next bytes of the span when the system has them in memory: then it is cheaper to take them at once than to
+    /// wake another thread. Never waits for the disk; what goes wrong is told by [`Reader::next_block`].
+    fn block_in_memory(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.front_mut()?;
+        let file = piece.file.as_ref()?;
+        let most = self.block_bytes.min(MEMORY_BLOCK_BYTES);
+        let wanted = (piece.end - piece.at).min(most as u64) as usize;
+        let mut block = self.pool.take(wanted);
+        let mut slices = [IoSliceMut::new(&mut block.bytes[..wanted])];
+        let read = preadv2(file, &mut slices, piece.at, ReadWriteFlags::NOWAIT);
+        block.len = read.ok().filter(|read| *read > 0)?;
+        piece.at += block.len as u64;
+        if piece.at == piece.end {
+            self.pieces.pop_front();
+        }
+        Some(Bytes::from_owner(block))
+    }
+
     /// The next bytes of the span; `None` when there are no more. Blocks.
     fn next_block(&mut self) -> Result<Option<Bytes>, BlobFailure> {
         let Some(piece) = self.pieces.front_mut() else {
@@ -197,21 +242,14 @@ impl Reader {
             Some(file) => file,
             none => none.insert(open_whole(&piece.path, piece.file_size)?),
         };
-        let filled = if wanted == BLOCK_BYTES {
-            let mut block = self.pool.take(wanted);
-            file.read_exact_at(&mut block.bytes[..wanted], piece.at)
-                .map(|()| Bytes::from_owner(block))
-        } else {
-            let mut bytes = vec![0; wanted];
-            file.read_exact_at(&mut bytes, piece.at)
-                .map(|()| bytes.into())
-        };
-        let bytes = filled.map_err(|error| failure::failure(&error, "read", &piece.path))?;
+        let mut block = self.pool.take(wanted);
+        file.read_exact_at(&mut block.bytes[..wanted], piece.at)
+            .map_err(|error| failure::failure(&error, "read", &piece.path))?;
         piece.at += wanted as u64;
         if piece.at == piece.end {
             self.pieces.pop_front();
         }
-        Ok(Some(bytes))
+        Ok(Some(Bytes::from_owner(block)))
     }
 }
 

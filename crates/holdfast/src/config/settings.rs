@@ -162,7 +162,7 @@ sections! {
         /// since some services refuse them.
         checksums: Checksums = "auto";
         /// Memory for parts on their way, shared by all uploads; an upload waits for its share.
-        memory: ByteSize = "128MiB" in "32MiB" ..= "64GiB";
+        memory: ByteSize = "96MiB" in "32MiB" ..= "64GiB";
         /// How long opening a connection may take.
         connect_timeout: Span = "3s" in "100ms" ..= "1m";
         /// How long one try of a call may take until its answer begins. A part must get through in this time.
