@@ -254,7 +254,7 @@ fn collect(pipe: Option<impl std::io::Read + Send + 'static>, output: &Arc<Outpu
     });
 }
 
-fn peak_in(status: &str) -> Option<u64> {
+pub(crate) fn peak_in(status: &str) -> Option<u64> {
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
