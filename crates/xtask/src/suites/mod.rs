@@ -78,6 +78,8 @@ const CLIENTS: Need = Need::Debian(&[
     "umoci",
 ]);
 
+const BALANCERS: Need = Need::Debian(&["haproxy", "nginx-light"]);
+
 const SUITES: &[Suite] = &[
     Suite {
         name: "unit",
@@ -113,6 +115,12 @@ const SUITES: &[Suite] = &[
         name: "replay",
         tests: Tests::Folder("tests/replay"),
         needs: &[],
+        deadline_minutes: 5,
+    },
+    Suite {
+        name: "balancers",
+        tests: Tests::Folder("tests/balancers"),
+        needs: &[BALANCERS],
         deadline_minutes: 5,
     },
     Suite {
