@@ -112,6 +112,7 @@ fn with_rows(text: &str, nodes: usize) -> String {
         if line.contains("HOLDFAST_NODE1") {
             for number in 1..=nodes {
                 let row = line.replace("node1-", &format!("node{number}-"));
+                let row = row.replace("192.0.2.1:", &format!("192.0.2.{number}:"));
                 edited += &row.replace("NODE1", &format!("NODE{number}"));
                 edited += "\n";
             }
