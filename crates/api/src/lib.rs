@@ -15,6 +15,7 @@ mod error_map;
 mod error_reference;
 mod exchange;
 mod header;
+mod lingering;
 mod lists;
 mod manifests;
 mod meter;

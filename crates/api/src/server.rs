@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::header::CONNECTION;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::lingering::Lingering;
 use crate::meter::Meter;
 use crate::pages::{self, Info, PageState};
 use crate::service::Service;
@@ -32,6 +34,8 @@ use crate::stalled_writes::StalledWrites;
 const REFUSALS_MAX: usize = 256;
 /// How long to wait when the system has no more sockets for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client that was refused may go on sending before it is cut; it reads the reply meanwhile.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 /// The most bytes that hyper holds of one HTTP/1 connection's input. Bodies are read through it: with half of it a push
 /// costs more processor time, with twice as much it costs the same and takes more memory.
 const HTTP1_BUFFER_MAX: usize = 256 * 1024;
@@ -246,20 +250,26 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: Arc<Shared>) {
     shared.meter.connected();
     let spoke = Arc::new(AtomicBool::new(false));
+    let is_left = Arc::new(AtomicBool::new(false));
     let serves = place.serves;
     let service = service_fn(|request| {
         spoke.store(true, Ordering::Relaxed);
-        let shared = Arc::clone(&shared);
+        let (shared, is_left) = (Arc::clone(&shared), Arc::clone(&is_left));
         async move {
             let reply = if serves {
                 shared.service.answer(request).await
             } else {
                 shared.service.refuse(request)
             };
+            // Such a reply may come before the whole request did.
+            if reply.headers().contains_key(CONNECTION) {
+                is_left.store(true, Ordering::Relaxed);
+            }
             Ok::<_, Infallible>(reply)
         }
     });
-    let transport = TokioIo::new(StalledWrites::new(stream, shared.settings.write_timeout));
+    let transport = StalledWrites::new(stream, shared.settings.write_timeout);
+    let transport = TokioIo::new(Lingering::new(transport, Arc::clone(&is_left), LINGER_MAX));
     let mut serving = pin!(shared.builder.serve_connection(transport, service));
     let mut first_request = pin!(tokio::time::sleep(shared.settings.header_timeout));
     let (mut waits_for_first, mut may_go_on) = (true, true);
