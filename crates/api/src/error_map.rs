@@ -15,6 +15,8 @@ use crate::problem::{Code, Problem};
 
 /// When to come back to a node that is busy with itself.
 const SOON: Duration = Duration::from_secs(1);
+/// When to come back to a node that a human has to help.
+const LATER: Duration = Duration::from_secs(5);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Problem {
@@ -27,6 +29,7 @@ impl From<Error> for Problem {
                 .with("the same request may be sent again")
                 .retry_after(SOON),
             Error::Stopped { .. } => problem.retry_after(SOON).closing(),
+            Error::StorageDenied { .. } => problem.retry_after(LATER).for_operator(),
             refusal => particulars(problem, refusal),
         }
     }
@@ -95,6 +98,10 @@ fn verdict(error: &Error) -> (S, Code, &'static str) {
         Error::Stopped { .. } => later(S::SERVICE_UNAVAILABLE, "this node is stopping"),
         Error::StorageFull { .. } => {
             later(S::INSUFFICIENT_STORAGE, "the registry's storage is full")
+        }
+        Error::StorageDenied { .. } => {
+            let summary = "the registry may not use its storage";
+            later(S::SERVICE_UNAVAILABLE, summary)
         }
         Error::Internal { .. } => (S::INTERNAL_SERVER_ERROR, Unknown, "internal error"),
     }

@@ -55,6 +55,7 @@ fn every_error() -> Vec<Error> {
         },
         Error::OutcomeUnknown { reason: reason() },
         Error::StorageFull { reason: reason() },
+        Error::StorageDenied { reason: reason() },
         Error::Stopped { reason: reason() },
         Error::Internal { reason: reason() },
     ];
@@ -88,6 +89,7 @@ fn is_thought_of(error: &Error) -> bool {
         | Error::Unavailable { .. }
         | Error::OutcomeUnknown { .. }
         | Error::StorageFull { .. }
+        | Error::StorageDenied { .. }
         | Error::Stopped { .. }
         | Error::Internal { .. } => true,
     }

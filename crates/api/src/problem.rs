@@ -53,6 +53,8 @@ struct Inner {
     acknowledged: Option<u64>,
     cause: Option<String>,
     closes: bool,
+    /// Whether a human has to look at it.
+    is_for_operator: bool,
 }
 
 #[derive(Serialize)]
@@ -81,6 +83,7 @@ impl Problem {
             acknowledged: None,
             cause: None,
             closes: false,
+            is_for_operator: status == StatusCode::INTERNAL_SERVER_ERROR,
         }))
     }
 
@@ -128,6 +131,16 @@ impl Problem {
     pub(crate) fn closing(mut self) -> Problem {
         self.0.closes = true;
         self
+    }
+
+    /// A human has to look at it: no repetition helps until then.
+    pub(crate) fn for_operator(mut self) -> Problem {
+        self.0.is_for_operator = true;
+        self
+    }
+
+    pub(crate) fn is_for_operator(&self) -> bool {
+        self.0.is_for_operator
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -193,7 +193,7 @@ impl Service {
         };
         let (status, code, summary) = (problem.status(), problem.code(), problem.summary());
         let (id, cause) = (record.id_text(), problem.cause().unwrap_or(""));
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
+        if problem.is_for_operator() {
             if cause == "a handler panicked" {
                 self.meter.panicked();
             }

@@ -136,6 +136,12 @@ pub enum Error {
         /// For the log.
         reason: String,
     },
+    /// The blob store may not be used as this node uses it: a read-only folder, credentials that lack a permission.
+    #[error("the blob store refuses: {reason}")]
+    StorageDenied {
+        /// For the log.
+        reason: String,
+    },
     /// This node is going down; another will answer.
     #[error("this node is stopping: {reason}")]
     Stopped {
@@ -247,9 +253,9 @@ impl From<BlobFailure> for Error {
                 reason,
             },
             BlobFailure::Full { .. } => Error::StorageFull { reason },
+            BlobFailure::Denied { .. } => Error::StorageDenied { reason },
             BlobFailure::NoSuchObject { .. }
             | BlobFailure::NoSuchUpload { .. }
-            | BlobFailure::Denied { .. }
             | BlobFailure::Other { .. } => Error::Internal { reason },
         }
     }
