@@ -1,0 +1,52 @@
+//! What a failed handshake means, in one line for the log: rustls knows certificates, and not what a cluster is.
+
+use rustls::{AlertDescription, CertificateError, Error};
+
+use crate::peer::PeerRefusal;
+
+/// One line that says why a handshake of ours failed, for whoever operates the cluster.
+pub fn explain(error: &Error) -> String {
+    if let Some(refusal) = refusal(error) {
+        return refusal.to_string();
+    }
+    let text = match error {
+        Error::NoCertificatesPresented => "the peer has no certificate of a cluster",
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the peer's certificate is not signed by an authority of this cluster: it belongs to another cluster, or to \
+             this one before it was restored"
+        }
+        Error::InvalidCertificate(CertificateError::Revoked) => {
+            "the peer was removed from the cluster"
+        }
+        Error::AlertReceived(AlertDescription::CertificateRevoked) => {
+            "this node was removed from the cluster"
+        }
+        Error::AlertReceived(AlertDescription::UnknownCA) => {
+            "the peer belongs to another cluster than this node"
+        }
+        Error::AlertReceived(AlertDescription::CertificateExpired) => {
+            "this node's certificate has expired, or the clocks differ: it has to join again"
+        }
+        other => return other.to_string(),
+    };
+    text.to_owned()
+}
+
+/// The refusal of ours that is in `error`, if it is one. A removed peer is not among them: rustls carries only that it was.
+pub fn refusal(error: &Error) -> Option<PeerRefusal> {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            other.0.downcast_ref::<PeerRefusal>().copied()
+        }
+        _ => None,
+    }
+}
+
+/// Whether `error`, met on a connection of ours, is the other side saying that this node was removed from the cluster.
+/// In TLS 1.3 a client learns it only when it first reads, after its own half of the handshake.
+pub fn says_removed(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AlertReceived(AlertDescription::CertificateRevoked)
+    )
+}
