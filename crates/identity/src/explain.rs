@@ -1,5 +1,7 @@
 //! What a failed handshake means, in one line for the log: rustls knows certificates, and not what a cluster is.
 
+use std::io;
+
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::peer::PeerRefusal;
@@ -19,7 +21,7 @@ pub fn explain(error: &Error) -> String {
             "the peer was removed from the cluster"
         }
         Error::AlertReceived(AlertDescription::CertificateRevoked) => {
-            "this node was removed from the cluster"
+            "the peer says that this node was removed from the cluster"
         }
         Error::AlertReceived(AlertDescription::UnknownCA) => {
             "the peer belongs to another cluster than this node"
@@ -42,8 +44,17 @@ pub fn refusal(error: &Error) -> Option<PeerRefusal> {
     }
 }
 
-/// Whether `error`, met on a connection of ours, is the other side saying that this node was removed from the cluster.
-/// In TLS 1.3 a client learns it only when it first reads, after its own half of the handshake.
+/// The error of rustls inside of an error of a connection, if that is where it came from.
+pub fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether `error` is the other side saying that this node was removed from the cluster.
+///
+/// Believe it only when it comes from reading a connection that this node opened and whose handshake it has completed:
+/// then a node of the cluster has said it. That is also where it comes from, since in TLS 1.3 a caller is done before its
+/// own certificate is looked at. Before that, and on connections that others open, anybody can send the alert, and a
+/// node that stopped for it could be stopped by anybody.
 pub fn says_removed(error: &Error) -> bool {
     matches!(
         error,

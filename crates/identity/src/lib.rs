@@ -9,7 +9,7 @@
 //! It never reads a clock but through rustls' own, never logs, never opens a connection, and never trusts a name that a
 //! peer sends before the certificate that carries it was verified.
 //!
-//! Source: `docs/protocols.md`, sections 5.2 and 6.4; `docs/decisions/0012-an-authority-per-cluster.md`.
+//! Why so: `docs/decisions/0012-an-authority-per-cluster.md`.
 
 mod authority;
 mod certificate;
@@ -32,7 +32,7 @@ mod verifier;
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE_DEFAULT, CLOCK_SKEW_ALLOWED};
 pub use credentials::{Credentials, ExpectedPeer, RotateError};
 pub use durable_file::FileError;
-pub use explain::{explain, refusal, says_removed};
+pub use explain::{explain, refusal, says_removed, tls_error};
 pub use fingerprint::{AuthorityFingerprint, FingerprintError};
 pub use join_token::{JoinToken, TokenError, TokenHash, TokenId, TokenRefusal, TokenSecret};
 pub use joining::joining_client_config;

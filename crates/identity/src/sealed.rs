@@ -8,7 +8,7 @@
 //! meet this one. Version, key id and the associated data are authenticated. What is sealed for one place in the log does
 //! not open in another, if the associated data names the place. The nonce is random: at most 2^32 seals with one key.
 //!
-//! Sources: RFC 5116, RFC 5869; `docs/protocols.md`, section 6.4.
+//! Spec: RFC 5116, RFC 5869.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
