@@ -17,10 +17,12 @@
 mod failure;
 mod files;
 mod folder;
+mod group;
 mod log;
 mod machine;
 mod member;
-mod network;
+
+mod peer;
 mod propose;
 mod read_index;
 mod snapshot;
@@ -34,5 +36,7 @@ mod types;
 mod storage_suite;
 
 pub use failure::OpenFailure;
-pub use member::{Member, MemberConfig};
+pub use group::{GroupFailure, GroupView, PeerView};
+pub use member::{FirstStart, Member, MemberConfig};
+pub use peer::{NoTransport, PeerConnection, PeerIo, PeerTransport};
 pub use steps::STEPS;

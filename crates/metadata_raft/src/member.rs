@@ -1,12 +1,14 @@
-//! A member: opens the folder, forms or resumes the group of one, and serves the port until it is shut down.
+//! A member: opens the folder, forms, joins or resumes a group, and serves the port until it is shut down.
 
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::Stream;
 use metadata::{Answer, ClusterId, ClusterView, Command, LogIndex, LogTime, Query, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
@@ -19,8 +21,9 @@ use crate::OpenFailure;
 use crate::files::free_bytes;
 use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
-use crate::network::NoPeers;
+use crate::peer::{self, Connections, NoTransport, PeerConnection, PeerNetworks, PeerTransport};
 use crate::read_index::ReadIndex;
+use crate::snapshot::SnapshotFolder;
 use crate::stamper::ClockStamper;
 use crate::storage::Storage;
 use crate::tables::TableStore;
@@ -36,6 +39,18 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// How long a start may take until the log can be read and written. A long log is replayed within it.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// A leader that cannot confirm for so long says so to whoever asked.
+const CONFIRM_TIME_MAX: Duration = Duration::from_millis(450);
+
+/// What a node with a fresh folder does. A folder that has been in a group goes on in that group, whatever is said here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstStart {
+    /// Forms a group of its own, with a new cluster id.
+    FormGroup,
+    /// Waits until the leader of a group takes it in.
+    AwaitGroup,
+}
+
 /// What a member is opened with.
 #[derive(Clone)]
 pub struct MemberConfig {
@@ -43,6 +58,12 @@ pub struct MemberConfig {
     pub data_dir: PathBuf,
     /// This node, for ever.
     pub node_id: u64,
+    /// What a fresh folder is for.
+    pub start: FirstStart,
+    /// Where peers reach this node; empty while it is alone.
+    pub address: String,
+    /// How this node reaches its peers.
+    pub transport: Arc<dyn PeerTransport>,
     /// The machine's clock.
     pub clock: Arc<dyn Clock>,
     /// Where fresh ids come from.
@@ -70,6 +91,9 @@ impl MemberConfig {
         MemberConfig {
             data_dir,
             node_id,
+            start: FirstStart::FormGroup,
+            address: String::new(),
+            transport: Arc::new(NoTransport),
             clock: Arc::new(ports::SystemClock),
             ids: Arc::new(ports::RandomIds),
             segment_bytes: 8 * 1024 * 1024,
@@ -94,7 +118,9 @@ pub struct Member {
     pub(crate) incarnation: u128,
     pub(crate) sequence: AtomicU64,
     pub(crate) stopping: AtomicBool,
-    stamper: Mutex<Option<ClockStamper>>,
+    pub(crate) connections: Connections,
+    pub(crate) snapshots: SnapshotFolder,
+    stamper: Mutex<Option<(u64, ClockStamper)>>,
     started: Instant,
     log: LogStore,
     reads: ReadIndex,
@@ -105,8 +131,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Opens the member of a folder and returns once it can be read and written: a fresh folder becomes a group of
-    /// one with a cluster id of its own, another one goes on where it was. Must be called within a tokio runtime.
+    /// Opens the member of a folder. One that is alone in its group, or forms one, is returned once it can be read and
+    /// written; one with peers at once, since they may still be starting: [`MetadataStore::health`] tells how it stands,
+    /// and it waits for them. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the folder is in use, of another node, not usable or damaged, or the log does not start in time.
@@ -129,12 +156,17 @@ impl Member {
         } = storage;
         let machine = Machine {
             tables: Arc::clone(&tables),
-            snapshots,
+            snapshots: snapshots.clone(),
+        };
+        let connections = Connections::new(Arc::clone(&config.transport));
+        let networks = PeerNetworks {
+            node: config.node_id,
+            connections: connections.clone(),
         };
         let raft = Raft::new(
             config.node_id,
             Arc::new(raft_config(&config)?),
-            NoPeers,
+            networks,
             log.clone(),
             machine,
         )
@@ -142,7 +174,8 @@ impl Member {
         .map_err(|e| OpenFailure::Damaged {
             reason: format!("the metadata log cannot be resumed: {e}"),
         })?;
-        let (reads, reads_task) = ReadIndex::start(raft.clone());
+        let (reads, reads_task) =
+            ReadIndex::start(raft.clone(), config.node_id, connections.clone());
         let (stop, stopped) = watch::channel(false);
         let member = Arc::new(Member {
             raft,
@@ -153,6 +186,8 @@ impl Member {
             incarnation,
             sequence: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            connections,
+            snapshots,
             stamper: Mutex::new(None),
             started: Instant::now(),
             log,
@@ -161,11 +196,7 @@ impl Member {
             stop,
             lock: Mutex::new(Some(lock)),
         });
-        let ready = async {
-            member.lead().await?;
-            member.name_cluster().await
-        };
-        if let Err(failure) = ready.await {
+        if let Err(failure) = member.begin().await {
             // Gives the folder back: whoever mends the cause may open it again.
             member.shutdown().await;
             return Err(failure);
@@ -175,20 +206,20 @@ impl Member {
         Ok(member)
     }
 
-    /// Forms the group of one if there is none, and waits until this member leads it.
-    async fn lead(&self) -> Result<(), OpenFailure> {
+    /// Forms the group if this node is to, and waits for itself when nobody else could answer.
+    async fn begin(&self) -> Result<(), OpenFailure> {
         let failed = |reason: String| OpenFailure::NotStarted { reason };
         let node = self.config.node_id;
-        if !self
-            .raft
-            .is_initialized()
-            .await
-            .map_err(|e| failed(e.to_string()))?
-        {
+        let initialized = self.raft.is_initialized().await;
+        let fresh = !initialized.map_err(|e| failed(e.to_string()))?;
+        if fresh {
+            if self.config.start == FirstStart::AwaitGroup {
+                return Ok(());
+            }
             let members = std::collections::BTreeMap::from([(
                 node,
                 BasicNode {
-                    addr: String::new(),
+                    addr: self.config.address.clone(),
                 },
             )]);
             self.raft
@@ -197,13 +228,15 @@ impl Member {
                 .map_err(|e| failed(e.to_string()))?;
         }
         let mut metrics = self.raft.metrics();
-        let alone = metrics
-            .borrow_watched()
-            .membership_config
-            .membership()
-            .voter_ids()
-            .eq([node]);
-        if alone && metrics.borrow_watched().state != ServerState::Leader {
+        let alone = {
+            let seen = metrics.borrow_watched();
+            seen.membership_config.membership().voter_ids().eq([node])
+        };
+        // What is seen may be from before the group was formed.
+        if !fresh && !alone {
+            return Ok(());
+        }
+        if metrics.borrow_watched().state != ServerState::Leader {
             // Nobody else could answer: no reason to wait for a timeout.
             self.raft
                 .trigger()
@@ -229,14 +262,17 @@ impl Member {
             }
         };
         match tokio::time::timeout(START_TIME_MAX, leads).await {
-            Ok(result) => result,
-            Err(_) => Err(failed(
-                "no leader was elected in time; are the other members reachable?".to_owned(),
-            )),
+            Ok(result) => result?,
+            Err(_) => {
+                return Err(failed(
+                    "this member did not lead its group in time".to_owned(),
+                ));
+            }
         }
+        self.name_cluster().await
     }
 
-    /// Gives the cluster its id if it has none, and starts the stamps from the log's time.
+    /// Gives the cluster its id if it has none.
     async fn name_cluster(&self) -> Result<(), OpenFailure> {
         let failed = |e: MetadataFailure| OpenFailure::NotStarted {
             reason: e.to_string(),
@@ -263,7 +299,6 @@ impl Member {
                 more than a minute: the group was stopped, or the clock is wrong"
             );
         }
-        *self.stamper.lock() = Some(ClockStamper::new(log_time, clock, self.started.elapsed()));
         if cluster.is_some_and(|view| view.cluster.is_some()) {
             return Ok(());
         }
@@ -276,14 +311,61 @@ impl Member {
         Ok(())
     }
 
-    /// The time that a command proposed now carries.
+    /// The time that a command proposed now carries. Each term of this member begins from the log's time: another
+    /// leader has stamped meanwhile.
     pub(crate) fn stamp(&self) -> LogTime {
         let clock = self.config.clock.now();
         let monotonic = self.started.elapsed();
+        let term = self.raft.metrics().borrow_watched().current_term;
         let mut stamper = self.stamper.lock();
-        stamper
-            .get_or_insert_with(|| ClockStamper::new(LogTime(0), clock, monotonic))
-            .stamp(clock, monotonic)
+        match &mut *stamper {
+            Some((of_term, stamper)) if *of_term == term => stamper.stamp(clock, monotonic),
+            other => {
+                let fresh = ClockStamper::new(self.log_time(), clock, monotonic);
+                let (_, stamper) = other.insert((term, fresh));
+                stamper.stamp(clock, monotonic)
+            }
+        }
+    }
+
+    /// The latest time that this member has applied.
+    fn log_time(&self) -> LogTime {
+        match metadata::answer(&*self.tables.view(), &Query::Cluster) {
+            Ok(Answer::Cluster(view)) => view.time,
+            Ok(_) | Err(_) => LogTime(0),
+        }
+    }
+
+    /// What the leader answers a member that wants to read: the index, or who leads.
+    pub(crate) async fn confirm_as_leader(
+        &self,
+    ) -> Result<Result<LogIndex, Option<u64>>, MetadataFailure> {
+        let leader = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.state != ServerState::Leader).then_some(metrics.current_leader)
+        };
+        match leader {
+            Some(leader) => Ok(Err(leader)),
+            None => Ok(Ok(self
+                .reads
+                .confirmed(Deadline::now() + CONFIRM_TIME_MAX)
+                .await?)),
+        }
+    }
+
+    /// Answers peers that connect, until the connections end or the future is dropped. Whoever gives the connections has
+    /// made sure that they come from members of this cluster.
+    ///
+    /// # Errors
+    /// When the connections cannot be served.
+    pub async fn serve_peers(
+        self: &Arc<Self>,
+        connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
+    ) -> io::Result<()> {
+        peer::serve(self, connections)
+            .await
+            .map_err(io::Error::other)
     }
 
     /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,
@@ -482,9 +564,12 @@ impl MetadataStore for Member {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let index = |id: Option<u64>| LogIndex(id.unwrap_or_default());
-        let leader = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+        let runs = metrics.running_state.is_ok();
+        let leader = metrics.state == ServerState::Leader && runs;
         Health {
-            can_confirm: leader && !self.stopping.load(Ordering::Acquire),
+            can_confirm: runs
+                && metrics.current_leader.is_some()
+                && !self.stopping.load(Ordering::Acquire),
             leader,
             term: metrics.current_term,
             last_log: index(metrics.last_log_index),

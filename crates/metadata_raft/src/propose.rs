@@ -1,16 +1,43 @@
-//! Proposing: one id per command, held until the deadline, refused while that is still harmless.
+//! Proposing: one id per command, sent to whoever leads, held until the deadline.
+//!
+//! A command keeps its id through every attempt, so that the log decides it once however often it was sent. Must never
+//! tell the caller that a command had no effect once an attempt may have reached a log.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use metadata::{Command, CommandId, Entry, LogIndex, Reply};
-use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
 use ports::{Deadline, MetadataFailure};
+use wire::peer::{ProposeReply, ProposeRequest};
 
 use crate::member::Member;
-use crate::types::Proposal;
+use crate::types::{Proposal, TypeConfig};
+
+/// After an attempt that came to nothing, the next one waits for news of the group, and at most so long.
+const NEWS_WAIT: Duration = Duration::from_millis(25);
+/// The reply of a leader is waited for a little longer than it holds the command itself.
+const REPLY_SLACK: Duration = Duration::from_millis(250);
+
+/// What one attempt came to.
+enum Attempt {
+    Reply(Reply),
+    /// It had no effect; this node leads, as far as is known.
+    Elsewhere(Option<(u64, String)>),
+    /// It had no effect.
+    Refused(String),
+    /// It may have had an effect.
+    Unknown(String),
+    /// The log of this node has stopped while the command was in it.
+    Stopped(String),
+}
+
+fn elsewhere(forward: ForwardToLeader<TypeConfig>) -> Attempt {
+    let node = forward.leader_node.map(|node| node.addr);
+    Attempt::Elsewhere(forward.leader_id.zip(node))
+}
 
 fn unavailable(reason: impl ToString) -> MetadataFailure {
     MetadataFailure::Unavailable {
@@ -69,51 +96,125 @@ impl Member {
     }
 
     /// Proposes under the same id until there is a reply or the deadline has come.
-    async fn propose_entry(
+    pub(crate) async fn propose_entry(
         &self,
         entry: Arc<Entry>,
         deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
+        let mut may_have_effect = false;
+        let mut last_problem = "no member led the group".to_owned();
         loop {
-            let write = self.raft.client_write(Proposal(Arc::clone(&entry)));
-            match tokio::time::timeout_at(deadline, write).await {
-                Ok(Ok(response)) => {
-                    let reason = "the log gave no reply".to_owned();
-                    return response
-                        .data
-                        .ok_or(MetadataFailure::OutcomeUnknown { reason });
+            let attempt = match self.attempt_here(&entry, deadline).await {
+                Attempt::Elsewhere(Some((leader, address))) if leader != self.config.node_id => {
+                    self.attempt_at(leader, &address, &entry, deadline).await
                 }
-                // Not the leader: the entry was not taken. It waits for the end of the election.
-                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => {
-                    self.wait_to_lead(deadline).await?;
+                attempt => attempt,
+            };
+            match attempt {
+                Attempt::Reply(reply) => return Ok(reply),
+                Attempt::Elsewhere(_) => {}
+                Attempt::Refused(reason) => last_problem = reason,
+                Attempt::Unknown(reason) => {
+                    may_have_effect = true;
+                    last_problem = reason;
                 }
-                Ok(Err(RaftError::APIError(error))) => return Err(unavailable(error)),
-                Ok(Err(RaftError::Fatal(fatal))) => {
-                    return Err(MetadataFailure::OutcomeUnknown {
-                        reason: format!("the log stopped: {fatal}"),
-                    });
+                Attempt::Stopped(reason) => {
+                    return Err(MetadataFailure::OutcomeUnknown { reason });
                 }
-                Err(_) => {
-                    return Err(MetadataFailure::OutcomeUnknown {
-                        reason: "no reply before the deadline".to_owned(),
-                    });
-                }
+            }
+            self.news(deadline).await;
+            if deadline <= Deadline::now() {
+                let reason =
+                    format!("no reply before the deadline; the last problem: {last_problem}");
+                return Err(if may_have_effect {
+                    MetadataFailure::OutcomeUnknown { reason }
+                } else {
+                    MetadataFailure::Unavailable { reason }
+                });
             }
         }
     }
 
-    async fn wait_to_lead(&self, deadline: Deadline) -> Result<(), MetadataFailure> {
-        let mut metrics = self.raft.metrics();
-        let leads = async {
-            loop {
-                let state = metrics.borrow_and_update().state;
-                if state == ServerState::Leader || metrics.changed().await.is_err() {
-                    return;
-                }
+    async fn attempt_here(&self, entry: &Arc<Entry>, deadline: Deadline) -> Attempt {
+        let write = self.raft.client_write(Proposal(Arc::clone(entry)));
+        match tokio::time::timeout_at(deadline, write).await {
+            Ok(Ok(response)) => match response.data {
+                Some(reply) => Attempt::Reply(reply),
+                None => Attempt::Unknown("the log gave no reply".to_owned()),
+            },
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
+                elsewhere(forward)
             }
+            // It was in this node's log and another leader's took its place: it may be in that one too.
+            Ok(Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)))) => {
+                Attempt::Unknown(error.to_string())
+            }
+            Ok(Err(RaftError::APIError(error))) => Attempt::Refused(error.to_string()),
+            Ok(Err(RaftError::Fatal(fatal))) => {
+                Attempt::Stopped(format!("the log stopped: {fatal}"))
+            }
+            Err(_) => Attempt::Unknown("the log did not decide it in time".to_owned()),
+        }
+    }
+
+    async fn attempt_at(
+        &self,
+        leader: u64,
+        address: &str,
+        entry: &Entry,
+        deadline: Deadline,
+    ) -> Attempt {
+        let patience = deadline.saturating_duration_since(Deadline::now());
+        let request = ProposeRequest {
+            entry: wire::encode_entry(entry).into(),
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         };
-        let waited = tokio::time::timeout_at(deadline, leads).await;
-        waited.map_err(|_| unavailable("this member did not lead the group before the deadline"))
+        let mut client = self.connections.client(leader, address);
+        let asked = client.propose(request);
+        match tokio::time::timeout_at(deadline + REPLY_SLACK, asked).await {
+            Ok(Ok(reply)) => match reply.into_inner() {
+                ProposeReply::Reply(bytes) => match wire::decode_reply(&bytes) {
+                    Ok(reply) => Attempt::Reply(reply),
+                    Err(error) => Attempt::Unknown(error.to_string()),
+                },
+                ProposeReply::NotLeader(_) => Attempt::Elsewhere(None),
+                ProposeReply::Unavailable(reason) => Attempt::Refused(reason),
+                ProposeReply::Unknown(reason) => Attempt::Unknown(reason),
+            },
+            // The connection may have broken before or after the leader took it: nobody knows.
+            Ok(Err(status)) => Attempt::Unknown(format!("the leader did not answer: {status}")),
+            Err(_) => Attempt::Unknown("the leader did not answer in time".to_owned()),
+        }
+    }
+
+    /// What a peer wants of this node as the leader. The time is this node's to set.
+    pub(crate) async fn propose_as_leader(
+        &self,
+        mut entry: Entry,
+        deadline: Deadline,
+    ) -> ProposeReply {
+        if let Err(failure) = self.check_open() {
+            return ProposeReply::Unavailable(failure.to_string());
+        }
+        let Ok(Ok(_permit)) = tokio::time::timeout_at(deadline, self.proposals.acquire()).await
+        else {
+            return ProposeReply::Unavailable("too many commands are under way".to_owned());
+        };
+        entry.stamped = self.stamp();
+        match self.attempt_here(&Arc::new(entry), deadline).await {
+            Attempt::Reply(reply) => ProposeReply::Reply(wire::encode_reply(&reply).into()),
+            Attempt::Elsewhere(leader) => ProposeReply::NotLeader(leader.map(|(node, _)| node)),
+            Attempt::Refused(reason) => ProposeReply::Unavailable(reason),
+            Attempt::Unknown(reason) | Attempt::Stopped(reason) => ProposeReply::Unknown(reason),
+        }
+    }
+
+    /// Waits until something about the group has changed, a moment at most.
+    async fn news(&self, deadline: Deadline) {
+        let mut metrics = self.raft.metrics();
+        let wait = (Deadline::now() + NEWS_WAIT).min(deadline);
+        // Both outcomes mean: look again.
+        drop(tokio::time::timeout_at(wait, metrics.changed()).await);
     }
 }
 

@@ -1,14 +1,25 @@
-//! ReadIndex, shared: whoever waits when a confirmation begins is served by it.
+//! ReadIndex, shared: whoever waits when a confirmation begins is served by it. The leader confirms; another member asks
+//! it. Reads are held through an election, each until its own deadline.
 //!
 //! A confirmation that began before a read arrived says nothing about what was committed in between, so a read is
 //! never served by one that is under way already (PROTOCOLS: "Reads").
 
+use std::time::Duration;
+
 use metadata::LogIndex;
 use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
 use ports::{Deadline, MetadataFailure};
 use tokio::sync::{mpsc, oneshot};
+use wire::peer::{ConfirmReply, ConfirmRequest};
 
 use crate::member::RaftHandle;
+use crate::peer::Connections;
+
+/// A confirmation that takes longer is begun again: the leader may have been cut off.
+const CONFIRM_TIME_MAX: Duration = Duration::from_millis(500);
+/// Between two tries, while there is no leader.
+const RETRY_AFTER: Duration = Duration::from_millis(15);
 
 /// Reads that may wait at once.
 const WAITING_MAX: usize = 16 * 1024;
@@ -22,11 +33,20 @@ pub(crate) struct ReadIndex {
 
 impl ReadIndex {
     /// Starts the task that confirms. It ends when the last entrance is dropped.
-    pub(crate) fn start(raft: RaftHandle) -> (ReadIndex, tokio::task::JoinHandle<()>) {
+    pub(crate) fn start(
+        raft: RaftHandle,
+        node: u64,
+        connections: Connections,
+    ) -> (ReadIndex, tokio::task::JoinHandle<()>) {
         let (waiting, arrivals) = mpsc::channel(WAITING_MAX);
+        let confirmer = Confirmer {
+            raft,
+            node,
+            connections,
+        };
         (
             ReadIndex { waiting },
-            tokio::spawn(confirm_for_ever(raft, arrivals)),
+            tokio::spawn(confirm_for_ever(confirmer, arrivals)),
         )
     }
 
@@ -59,18 +79,76 @@ fn stopped() -> MetadataFailure {
     }
 }
 
-async fn confirm_for_ever(raft: RaftHandle, mut arrivals: mpsc::Receiver<Waiter>) {
-    let mut waiting = Vec::new();
-    while arrivals.recv_many(&mut waiting, WAITING_MAX).await > 0 {
-        metrics::histogram!("holdfast_metadata_reads_per_confirmation")
-            .record(waiting.len() as f64);
-        let confirmed = match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-            Ok(linearizer) => Ok(LogIndex(linearizer.read_log_id().index())),
-            Err(openraft::errors::RaftError::Fatal(fatal)) => Err(MetadataFailure::Stopped {
+/// Asks for confirmations: here while this node leads, else the leader.
+struct Confirmer {
+    raft: RaftHandle,
+    node: u64,
+    connections: Connections,
+}
+
+impl Confirmer {
+    /// The index, or `None` when there was none this time.
+    async fn confirm(&self) -> Result<Option<LogIndex>, MetadataFailure> {
+        match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => Ok(Some(LogIndex(linearizer.read_log_id().index()))),
+            Err(RaftError::Fatal(fatal)) => Err(MetadataFailure::Stopped {
                 reason: fatal.to_string(),
             }),
-            Err(openraft::errors::RaftError::APIError(error)) => Err(unavailable(error)),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                let address = forward.leader_node.map(|node| node.addr);
+                match forward.leader_id.zip(address) {
+                    Some((leader, address)) if leader != self.node => {
+                        Ok(self.ask(leader, &address).await)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Err(RaftError::APIError(error)) => {
+                tracing::debug!(%error, "no confirmation of a read");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn ask(&self, leader: u64, address: &str) -> Option<LogIndex> {
+        let mut client = self.connections.client(leader, address);
+        match client.confirm(ConfirmRequest).await {
+            Ok(reply) => match reply.into_inner() {
+                ConfirmReply::Index(index) => Some(LogIndex(index)),
+                ConfirmReply::NotLeader(_) | ConfirmReply::Unavailable(_) => None,
+            },
+            Err(status) => {
+                tracing::debug!(leader, %status, "the leader gave no confirmation");
+                None
+            }
+        }
+    }
+}
+
+async fn confirm_for_ever(confirmer: Confirmer, mut arrivals: mpsc::Receiver<Waiter>) {
+    let mut waiting = Vec::new();
+    while arrivals.recv_many(&mut waiting, WAITING_MAX).await > 0 {
+        let confirmed = loop {
+            // Who arrived before this try began is served by it, too.
+            while waiting.len() < WAITING_MAX
+                && let Ok(arrived) = arrivals.try_recv()
+            {
+                waiting.push(arrived);
+            }
+            waiting.retain(|waiter| !waiter.is_closed());
+            if waiting.is_empty() {
+                break None;
+            }
+            match tokio::time::timeout(CONFIRM_TIME_MAX, confirmer.confirm()).await {
+                Ok(Ok(Some(index))) => break Some(Ok(index)),
+                Ok(Err(stopped)) => break Some(Err(stopped)),
+                Ok(Ok(None)) => tokio::time::sleep(RETRY_AFTER).await,
+                Err(_) => {}
+            }
         };
+        let Some(confirmed) = confirmed else { continue };
+        metrics::histogram!("holdfast_metadata_reads_per_confirmation")
+            .record(waiting.len() as f64);
         for waiter in waiting.drain(..) {
             // Who gave up waiting is not there any more.
             drop(waiter.send(confirmed.clone()));

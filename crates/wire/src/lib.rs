@@ -8,6 +8,7 @@
 
 mod command;
 mod error;
+pub mod peer;
 mod raft;
 mod reply;
 mod rows;

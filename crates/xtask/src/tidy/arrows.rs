@@ -53,6 +53,7 @@ const IN_TESTS: &[&str] = &["harness", "hashing", "metadata", "oci", "ports"];
 const OWNERS: &[(&str, &str)] = &[
     ("openraft", "metadata_raft"),
     ("redb", "metadata_raft"),
+    ("tonic", "metadata_raft"),
     ("axum", "api"),
     ("aws-config", "blobs"),
     ("aws-credential-types", "blobs"),

@@ -7,6 +7,8 @@
 //! A snapshot has its name only when it is whole and durable. Must never be built from tables that are not durable as
 //! far as it reaches, because the log is purged up to it.
 
+mod incoming;
+
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use redb::ReadableTable;
 use crate::files::sync_folder;
 use crate::steps;
 use crate::tables::View;
+pub(crate) use incoming::Incoming;
 
 const KIND_HEADER: u8 = 1;
 const KIND_ROWS: u8 = 2;
@@ -62,6 +65,11 @@ impl SnapshotFolder {
             }
         }
         Ok(SnapshotFolder { path })
+    }
+
+    /// Where a snapshot of a peer is gathered.
+    pub(crate) fn incoming(&self) -> Incoming {
+        Incoming::new(self.path.clone())
     }
 
     /// The newest snapshot that is whole, and the state that it holds. One that is damaged is passed over.
@@ -206,6 +214,40 @@ fn write_chunk(out: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl SnapshotFile {
+    /// How long it is, and the CRC-32 of all its bytes. Reads it whole.
+    pub(crate) fn size_and_crc32(&self) -> io::Result<(u64, u32)> {
+        let mut input = BufReader::with_capacity(
+            CHUNK_BYTES,
+            FileFrom {
+                file: &self.file,
+                at: 0,
+            },
+        );
+        let (mut size, mut sum) = (0, crc32fast::Hasher::new());
+        loop {
+            let bytes = io::BufRead::fill_buf(&mut input)?;
+            if bytes.is_empty() {
+                return Ok((size, sum.finalize()));
+            }
+            sum.update(bytes);
+            let len = bytes.len();
+            size += len as u64;
+            io::BufRead::consume(&mut input, len);
+        }
+    }
+
+    /// `len` bytes from `at` on.
+    pub(crate) fn piece(&self, at: u64, len: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; len];
+        std::os::unix::fs::FileExt::read_exact_at(&*self.file, &mut bytes, at)?;
+        Ok(bytes.into())
+    }
+
+    /// Removes the file; what reads it meanwhile reads on.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+
     /// Reads it from start to end: gives each row to `visit` and returns the state that it holds. Fails unless every
     /// checksum and the number of rows are right, after some rows were visited already.
     pub(crate) fn read(

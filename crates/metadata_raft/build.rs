@@ -1,0 +1,50 @@
+//! Generates the service between members over messages of `wire`: no library's own serialization crosses the network.
+
+use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
+
+const CODEC: &str = "crate::peer::codec::PeerCodec";
+
+fn method(name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
+    Method::builder()
+        .name(name)
+        .route_name(route)
+        .input_type(format!("wire::peer::{input}"))
+        .output_type(format!("wire::peer::{output}"))
+        .codec_path(CODEC)
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let append = method("append", "Append", "AppendRequest", "AppendReply");
+    let snapshot = method(
+        "send_snapshot",
+        "SendSnapshot",
+        "SnapshotPiece",
+        "SnapshotTaken",
+    );
+    let transfer = method(
+        "transfer_leader",
+        "TransferLeader",
+        "TransferLeaderRequest",
+        "TransferLeaderReply",
+    );
+    let progress = method(
+        "snapshot_progress",
+        "SnapshotProgress",
+        "SnapshotName",
+        "SnapshotReceived",
+    );
+    let service = Service::builder()
+        .name("Peers")
+        .package("holdfast.v1")
+        .comment("What members say to each other: `proto/holdfast/v1/peer.proto`.")
+        .method(append.client_streaming().server_streaming().build())
+        .method(method("ask_vote", "AskVote", "VoteRequest", "VoteReply").build())
+        .method(progress.build())
+        .method(snapshot.client_streaming().build())
+        .method(transfer.build())
+        .method(method("propose", "Propose", "ProposeRequest", "ProposeReply").build())
+        .method(method("confirm", "Confirm", "ConfirmRequest", "ConfirmReply").build())
+        .build();
+    Builder::new().build_transport(false).compile(&[service]);
+}

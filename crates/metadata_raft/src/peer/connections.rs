@@ -1,0 +1,182 @@
+//! One connection per peer, opened when it is first needed and again when it broke.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+
+use super::MESSAGE_BYTES_MAX;
+use super::generated::peers_client::PeersClient;
+
+/// How long a connection may take to be made, the proof of who is there included.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// A silent connection is asked for a sign of life so often, and given up when there is none for so long.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+const KEEPALIVE_WAIT: Duration = Duration::from_secs(3);
+
+/// Bytes in both directions.
+pub trait PeerIo: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> PeerIo for T {}
+
+/// A connection between two nodes.
+pub struct PeerConnection(pub Box<dyn PeerIo>);
+
+/// How connections to peers are made.
+#[async_trait]
+pub trait PeerTransport: Send + Sync + 'static {
+    /// Connects to a node and makes sure that the other side is that node of this cluster.
+    ///
+    /// # Errors
+    /// When nobody is there, or somebody else.
+    async fn connect(&self, node: u64, address: &str) -> io::Result<PeerConnection>;
+}
+
+/// The transport of a node that is alone: nobody can be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct NoTransport;
+
+#[async_trait]
+impl PeerTransport for NoTransport {
+    async fn connect(&self, node: u64, _address: &str) -> io::Result<PeerConnection> {
+        Err(io::Error::new(
+            io::ErrorKind::HostUnreachable,
+            format!("this node has no connections, so none to node {node}"),
+        ))
+    }
+}
+
+impl AsyncRead for PeerConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for PeerConnection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Connected for PeerConnection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+pub(crate) type PeerClient = PeersClient<Channel>;
+
+/// The connections of one member. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    transport: Arc<dyn PeerTransport>,
+    channels: Arc<Mutex<HashMap<(u64, String), Channel>>>,
+}
+
+impl Connections {
+    pub(crate) fn new(transport: Arc<dyn PeerTransport>) -> Connections {
+        Connections {
+            transport,
+            channels: Arc::default(),
+        }
+    }
+
+    /// A client of a peer. Nothing is connected before its first call.
+    pub(crate) fn client(&self, node: u64, address: &str) -> PeerClient {
+        let mut channels = self.channels.lock();
+        // A node that moved is another entry; the old one has no users any more.
+        channels.retain(|(id, old), _| *id != node || old == address);
+        let channel = channels
+            .entry((node, address.to_owned()))
+            .or_insert_with(|| self.channel(node, address))
+            .clone();
+        PeersClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    fn channel(&self, node: u64, address: &str) -> Channel {
+        let connector = Connector {
+            transport: Arc::clone(&self.transport),
+            node,
+            address: address.into(),
+        };
+        // The authority is only a name on the wire: the transport knows where to go.
+        Endpoint::from_static("http://peer.holdfast")
+            .connect_timeout(CONNECT_TIME_MAX)
+            .http2_keep_alive_interval(KEEPALIVE_EVERY)
+            .keep_alive_timeout(KEEPALIVE_WAIT)
+            .connect_with_connector_lazy(connector)
+    }
+}
+
+/// Opens the connection of one peer.
+#[derive(Clone)]
+struct Connector {
+    transport: Arc<dyn PeerTransport>,
+    node: u64,
+    address: Arc<str>,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<PeerConnection>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            let connecting = connector
+                .transport
+                .connect(connector.node, &connector.address);
+            match tokio::time::timeout(CONNECT_TIME_MAX, connecting).await {
+                Ok(connected) => connected.map(TokioIo::new),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        })
+    }
+}

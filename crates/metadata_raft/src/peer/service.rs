@@ -1,0 +1,283 @@
+//! What a member answers its peers.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
+use openraft::storage::{Snapshot, SnapshotMeta};
+use ports::{Deadline, MetadataFailure};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+use wire::peer::{
+    self, AppendReply, ConfirmReply, ConfirmRequest, ProposeReply, ProposeRequest, SnapshotName,
+    SnapshotPiece, SnapshotReceived, SnapshotTaken, TransferLeaderReply, VoteReply,
+};
+
+use super::generated::peers_server::{Peers, PeersServer};
+use super::{MESSAGE_BYTES_MAX, PeerConnection};
+use crate::member::{Member, RaftHandle};
+use crate::snapshot::Incoming;
+use crate::types::{
+    RaftEntry, StoredRecordError, TypeConfig, applied_from_wire, decode_entry, log_id_from_wire,
+    log_id_to_wire, vote_from_wire, vote_to_wire,
+};
+
+/// Without a piece for so long a snapshot's transfer has broken off; what came is kept for the next one.
+const PIECE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A silent connection is asked for a sign of life so often, and given up when there is none for so long.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+const KEEPALIVE_WAIT: Duration = Duration::from_secs(3);
+/// Calls at once on one connection. A peer has few; a broken one must not take all memory.
+const CALLS_MAX: u32 = 4096;
+/// The longest that a sender may have a command wait here.
+const PATIENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Answers the peers that come in, until the stream of connections ends or the future is dropped.
+pub(crate) async fn serve(
+    member: &Arc<Member>,
+    connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
+) -> Result<(), tonic::transport::Error> {
+    let service = PeerService {
+        raft: member.raft.clone(),
+        incoming: Arc::new(Mutex::new(member.snapshots.incoming())),
+        member: Arc::downgrade(member),
+    };
+    let service = PeersServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .max_concurrent_streams(Some(CALLS_MAX))
+        .add_service(service)
+        .serve_with_incoming(connections)
+        .await
+}
+
+struct PeerService {
+    raft: RaftHandle,
+    incoming: Arc<Mutex<Incoming>>,
+    member: Weak<Member>,
+}
+
+impl PeerService {
+    fn member(&self) -> Result<Arc<Member>, Status> {
+        let gone = || Status::unavailable("this member has stopped");
+        self.member.upgrade().ok_or_else(gone)
+    }
+
+    async fn take_pieces(
+        &self,
+        pieces: &mut Streaming<SnapshotPiece>,
+    ) -> Result<(wire::Vote, SnapshotName, crate::snapshot::SnapshotFile), Status> {
+        let Some(SnapshotPiece::Start { vote, name, offset }) = next_piece(pieces).await? else {
+            return Err(Status::invalid_argument("a snapshot begins with its name"));
+        };
+        let incoming = Arc::clone(&self.incoming).lock_owned().await;
+        let begun = name.clone();
+        let (mut incoming, ()) =
+            on_disk(incoming, move |incoming| incoming.begin(&begun, offset)).await?;
+        while let Some(piece) = next_piece(pieces).await? {
+            let SnapshotPiece::Data(data) = piece else {
+                return Err(Status::invalid_argument("a snapshot has one name"));
+            };
+            (incoming, ()) = on_disk(incoming, move |incoming| incoming.append(&data)).await?;
+        }
+        let (_incoming, file) = on_disk(incoming, Incoming::finish).await?;
+        Ok((vote, name, file))
+    }
+}
+
+/// Runs what blocks where it may, and gives the snapshot's lock back with the result.
+async fn on_disk<T: Send + 'static>(
+    mut incoming: OwnedMutexGuard<Incoming>,
+    work: impl FnOnce(&mut Incoming) -> io::Result<T> + Send + 'static,
+) -> Result<(OwnedMutexGuard<Incoming>, T), Status> {
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work(&mut incoming);
+        (incoming, done)
+    });
+    let broken = |error: &dyn std::error::Error| Status::internal(error.to_string());
+    let (incoming, done) = worked.await.map_err(|error| broken(&error))?;
+    Ok((incoming, done.map_err(|error| broken(&error))?))
+}
+
+async fn next_piece(
+    pieces: &mut Streaming<SnapshotPiece>,
+) -> Result<Option<SnapshotPiece>, Status> {
+    match tokio::time::timeout(PIECE_WAIT_MAX, pieces.message()).await {
+        Ok(piece) => piece,
+        Err(_) => Err(Status::deadline_exceeded("the snapshot does not go on")),
+    }
+}
+
+fn append_from_wire(
+    request: peer::AppendRequest,
+) -> Result<AppendEntriesRequest<TypeConfig>, StoredRecordError> {
+    let entries = request.entries.iter().map(|bytes| decode_entry(bytes));
+    Ok(AppendEntriesRequest {
+        vote: vote_from_wire(request.vote),
+        prev_log_id: request.previous.map(log_id_from_wire),
+        entries: entries.collect::<Result<Vec<RaftEntry>, _>>()?,
+        leader_commit: request.commit.map(log_id_from_wire),
+    })
+}
+
+fn log_stopped(error: impl std::fmt::Display) -> Status {
+    Status::unavailable(format!("the log of this member has stopped: {error}"))
+}
+
+#[tonic::async_trait]
+impl Peers for PeerService {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<AppendReply, Status>> + Send>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<peer::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        // What ends the requests is told after the answers to those before it.
+        let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
+        let found = Arc::clone(&problem);
+        let requests = request.into_inner().map(|request| {
+            let undecoded = |error| Status::failed_precondition(format!("{error}"));
+            append_from_wire(request?).map_err(undecoded)
+        });
+        let good = move |request: Result<_, Status>| {
+            let request = request.map_err(|status| *found.lock() = Some(status));
+            std::future::ready(request.ok())
+        };
+        // The first bad one ends them.
+        let requests = requests.scan((), move |(), request| good(request));
+        let answers = self.raft.stream_append(requests).map(|result| {
+            let reply = match result.map_err(log_stopped)? {
+                Ok(last) => AppendReply::Flushed(last.as_ref().map(log_id_to_wire)),
+                Err(StreamAppendError::Conflict(previous)) => {
+                    AppendReply::Conflict(log_id_to_wire(&previous))
+                }
+                Err(StreamAppendError::HigherVote(vote)) => {
+                    AppendReply::HigherVote(vote_to_wire(&vote))
+                }
+            };
+            Ok(reply)
+        });
+        let last_word = futures::stream::once(async move {
+            let problem = problem.lock().take();
+            if let Some(status) = &problem {
+                tracing::debug!(%status, "a peer's appends ended");
+            }
+            problem.map(Err)
+        });
+        let answers = answers.chain(last_word.filter_map(std::future::ready));
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn ask_vote(
+        &self,
+        request: Request<peer::VoteRequest>,
+    ) -> Result<Response<VoteReply>, Status> {
+        let question = request.into_inner();
+        let request = VoteRequest {
+            vote: vote_from_wire(question.vote),
+            last_log_id: question.last_log.map(log_id_from_wire),
+            leadership_transfer: question.leadership_transfer,
+        };
+        let answer = if question.only_asks {
+            self.raft.pre_vote(request).await
+        } else {
+            self.raft.vote(request).await
+        };
+        let answer = answer.map_err(log_stopped)?;
+        Ok(Response::new(VoteReply {
+            vote: vote_to_wire(&answer.vote),
+            granted: answer.vote_granted,
+            last_log: answer.last_log_id.as_ref().map(log_id_to_wire),
+        }))
+    }
+
+    async fn snapshot_progress(
+        &self,
+        request: Request<SnapshotName>,
+    ) -> Result<Response<SnapshotReceived>, Status> {
+        let name = request.into_inner();
+        let bytes = self.incoming.lock().await.received(&name);
+        Ok(Response::new(SnapshotReceived { bytes }))
+    }
+
+    async fn send_snapshot(
+        &self,
+        request: Request<Streaming<SnapshotPiece>>,
+    ) -> Result<Response<SnapshotTaken>, Status> {
+        let (vote, name, file) = self.take_pieces(&mut request.into_inner()).await?;
+        let (last_log_id, last_membership) = applied_from_wire(name.state)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let snapshot = Snapshot {
+            meta: SnapshotMeta {
+                last_log_id,
+                last_membership,
+            },
+            snapshot: file.clone(),
+        };
+        let installed = self
+            .raft
+            .install_full_snapshot(vote_from_wire(vote), snapshot)
+            .await;
+        // The member has its own copy now, or needs none.
+        if let Err(error) = file.remove() {
+            tracing::warn!(%error, "a received snapshot cannot be removed; the next start does");
+        }
+        let installed = installed.map_err(log_stopped)?;
+        Ok(Response::new(SnapshotTaken {
+            vote: vote_to_wire(&installed.vote),
+        }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<peer::TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderReply>, Status> {
+        let order = request.into_inner();
+        let request = TransferLeaderRequest::new(
+            vote_from_wire(order.from),
+            order.to,
+            order.last_log.map(log_id_from_wire),
+        );
+        let taken = self.raft.handle_transfer_leader(request).await;
+        let refusal = taken.map_err(log_stopped)?.err();
+        Ok(Response::new(TransferLeaderReply {
+            refusal: refusal.map(|error| error.to_string()),
+        }))
+    }
+
+    async fn propose(
+        &self,
+        request: Request<ProposeRequest>,
+    ) -> Result<Response<ProposeReply>, Status> {
+        let request = request.into_inner();
+        let entry = wire::decode_entry(&request.entry)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let patience = Duration::from_millis(request.patience_ms).min(PATIENCE_MAX);
+        let member = self.member()?;
+        let outcome = member
+            .propose_as_leader(entry, Deadline::now() + patience)
+            .await;
+        Ok(Response::new(outcome))
+    }
+
+    async fn confirm(
+        &self,
+        _request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmReply>, Status> {
+        let reply = match self.member()?.confirm_as_leader().await {
+            Ok(Ok(index)) => ConfirmReply::Index(index.0),
+            Ok(Err(leader)) => ConfirmReply::NotLeader(leader),
+            Err(MetadataFailure::Unavailable { reason })
+            | Err(MetadataFailure::OutcomeUnknown { reason })
+            | Err(MetadataFailure::Stopped { reason }) => ConfirmReply::Unavailable(reason),
+        };
+        Ok(Response::new(reply))
+    }
+}
