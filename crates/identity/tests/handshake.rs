@@ -312,10 +312,13 @@ async fn one_port_serves_joining_and_joined_nodes_and_mixes_neither() {
 }
 
 #[tokio::test]
-async fn no_session_is_resumed() {
+async fn no_session_is_resumed_even_for_a_caller_that_wants_to() {
     let cluster = Cluster::new();
     let server = cluster.credentials(1, Role::Member);
     let calling = cluster.credentials(2, Role::Member).client_config(any());
+    let mut calling = (*calling).clone();
+    calling.resumption = rustls::client::Resumption::in_memory_sessions(4);
+    let calling = Arc::new(calling);
     for _ in 0..3 {
         let connected = connect(Arc::clone(&calling), server.server_config()).await;
         let mut ends = connected.0.unwrap();
