@@ -69,8 +69,6 @@ struct Node {
 #[derive(Default)]
 struct Orders {
     faults: Mutex<VecDeque<Fault>>,
-    /// A node that no fault is given to.
-    spared: Mutex<Option<usize>>,
     seen: Mutex<Vec<Seen>>,
     body_bytes: AtomicU64,
 }
@@ -114,11 +112,6 @@ impl Nodes {
     /// How many orders no request has taken.
     pub fn orders_left(&self) -> usize {
         lock(&self.orders.faults).len()
-    }
-
-    /// From now on this node takes no orders and answers.
-    pub fn spare(&self, node: usize) {
-        *lock(&self.orders.spared) = Some(node);
     }
 
     /// What the node answers to `/readyz` from now on.
@@ -243,7 +236,7 @@ async fn request(
     stream: &mut BufStream<TcpStream>,
     head: &Head,
 ) -> anyhow::Result<bool> {
-    let fault = orders.next_for(node.number);
+    let fault = lock(&orders.faults).pop_front();
     lock(&orders.seen).push(Seen {
         node: node.number,
         method: head.method.clone(),
@@ -304,15 +297,6 @@ fn answer(number: usize, head: &Head) -> (String, Vec<u8>) {
     let text = format!("HTTP/1.1 {status}\r\nX-Node: {number}\r\nContent-Length: {length}\r\n\r\n");
     let has_body = head.method != "HEAD";
     (text, if has_body { body } else { Vec::new() })
-}
-
-impl Orders {
-    fn next_for(&self, node: usize) -> Option<Fault> {
-        if *lock(&self.spared) == Some(node) {
-            return None;
-        }
-        lock(&self.faults).pop_front()
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

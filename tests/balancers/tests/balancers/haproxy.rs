@@ -95,7 +95,7 @@ async fn small_blob_is_repeated_and_large_manifest_is_not() -> anyhow::Result<()
     for fault in BEFORE_THE_ANSWER {
         nodes.order(fault);
         let client = balancer.client();
-        let put = client.put(UPLOAD).body(bytes_of(90_000));
+        let put = client.put(UPLOAD).body(bytes_of(96 << 10));
         put.send().await?.expect(201)?;
         nodes.revive().await?;
     }

@@ -3,6 +3,7 @@
 //! A module holds what both have to do, one what each does alone, and one the real node. Each test has its own balancer.
 
 mod both;
+mod endurance;
 mod haproxy;
 mod nginx;
 mod repeated;
@@ -128,5 +129,4 @@ for_both! {
     repeated::patch_and_large_put_are_not_repeated,
     repeated::cut_answer_is_cut_and_not_repeated,
     streamed::upload_of_256_mib_is_not_buffered,
-    streamed::slow_bodies_and_answers_are_not_cut,
 }
