@@ -32,8 +32,10 @@ use crate::types::TypeConfig;
 pub(crate) type RaftHandle = Raft<TypeConfig, Machine>;
 
 const HEARTBEAT_MS: u64 = 50;
-const ELECTION_TIMEOUT_MIN_MS: u64 = 150;
-const ELECTION_TIMEOUT_MAX_MS: u64 = 300;
+/// openraft has a follower wait for the end of the leader's lease, which is the longest timeout, and then for a timeout of
+/// its own: so it stands 225 to 300 ms after the leader's last word.
+const ELECTION_TIMEOUT_MIN_MS: u64 = 75;
+const ELECTION_TIMEOUT_MAX_MS: u64 = 150;
 /// How often housekeeping looks at the disk, the snapshot and the tables.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// How long a start may take until the log can be read and written. A long log is replayed within it.

@@ -39,13 +39,19 @@ async fn leader_that_dies_delays_writes_and_loses_none() {
     let writer = std::sync::Arc::clone(&follower);
     // Held from before the death on.
     let writing = tokio::spawn(async move {
+        let mut longest = Duration::ZERO;
         for n in 0..200 {
+            let began = Instant::now();
             push(&writer, "during", &n.to_string()).await;
+            longest = longest.max(began.elapsed());
         }
+        longest
     });
     tokio::time::sleep(Duration::from_millis(20)).await;
     world.crash(leader).await;
-    writing.await.unwrap();
+    let longest = writing.await.unwrap();
+    println!("the longest write took {longest:?}");
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
     let read = pull(&follower, "during", soon()).await.unwrap().unwrap();
     assert!(read.starts_with(b"{\"content\":\"199\""), "{read:?}");
     assert!(pull(&follower, "before", soon()).await.unwrap().is_some());
