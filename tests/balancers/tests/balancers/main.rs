@@ -127,6 +127,7 @@ for_both! {
     both::real_node_is_pushed_to_and_pulled_from,
     repeated::reads_openings_and_closings_are_repeated,
     repeated::patch_and_large_put_are_not_repeated,
+    repeated::manifest_in_pieces_is_repeated,
     repeated::cut_answer_is_cut_and_not_repeated,
     streamed::upload_of_256_mib_is_not_buffered,
 }

@@ -1,6 +1,9 @@
 //! What is sent to another node after one had it and failed, and what is not.
 
+use std::time::Duration;
+
 use balancers::{Fault, Nodes};
+use futures::StreamExt as _;
 use harness::client::Ask;
 use hyper::Method;
 
@@ -70,6 +73,21 @@ pub async fn reads_openings_and_closings_are_repeated(kind: Kind) -> anyhow::Res
     Ok(())
 }
 
+/// A manifest that comes in pieces is whole before a node sees any of it; so it can be sent again after each kind of end.
+pub async fn manifest_in_pieces_is_repeated(kind: Kind) -> anyhow::Result<()> {
+    for fault in BEFORE_THE_ANSWER {
+        let (nodes, balancer) = cluster(kind).await?;
+        let client = balancer.client();
+        let pieces = futures::stream::iter(0..3).then(|_| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(bytes_of(20_000))
+        });
+        let put = client.put(MANIFEST).stream(Box::pin(pieces));
+        is_repeated(&nodes, fault, put, 201).await?;
+    }
+    Ok(())
+}
+
 /// What may have another effect the second time, or is not kept, ends with an error after which docker sends it again.
 pub async fn patch_and_large_put_are_not_repeated(kind: Kind) -> anyhow::Result<()> {
     let (nodes, balancer) = cluster(kind).await?;
@@ -80,6 +98,9 @@ pub async fn patch_and_large_put_are_not_repeated(kind: Kind) -> anyhow::Result<
             let large = first.request(method, UPLOAD).body(bytes_of(4 << 20));
             is_not_repeated(&nodes, fault, large).await?;
         }
+        let first = balancer.client();
+        let small = first.patch(UPLOAD).body(bytes_of(1000));
+        is_not_repeated(&nodes, fault, small).await?;
         for method in [Method::PATCH, Method::PUT] {
             kept.get(MANIFEST).send().await?.expect(200)?;
             let large = kept.request(method, UPLOAD).body(bytes_of(4 << 20));
