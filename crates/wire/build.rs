@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = ["words", "command", "reply", "rows", "raft", "peer"];
+const FILES: [&str; 7] = ["words", "command", "reply", "rows", "raft", "query", "peer"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from("../../proto");

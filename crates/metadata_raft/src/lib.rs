@@ -22,7 +22,8 @@ mod log;
 mod machine;
 mod member;
 
-mod peer;
+mod peer_network;
+mod peer_service;
 mod propose;
 mod read_index;
 mod snapshot;
@@ -38,5 +39,4 @@ mod storage_suite;
 pub use failure::OpenFailure;
 pub use group::{GroupFailure, GroupView, PeerView};
 pub use member::{FirstStart, Member, MemberConfig};
-pub use peer::{NoTransport, PeerConnection, PeerIo, PeerTransport};
 pub use steps::STEPS;

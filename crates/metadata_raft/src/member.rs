@@ -13,6 +13,7 @@ use metadata::{Answer, ClusterId, ClusterView, Command, LogIndex, LogTime, Query
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
+use peers::{Connections, NoTransport, PeerConnection, PeerTransport};
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -21,7 +22,8 @@ use crate::OpenFailure;
 use crate::files::free_bytes;
 use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
-use crate::peer::{self, Connections, NoTransport, PeerConnection, PeerNetworks, PeerTransport};
+use crate::peer_network::PeerNetworks;
+use crate::peer_service;
 use crate::read_index::ReadIndex;
 use crate::snapshot::SnapshotFolder;
 use crate::stamper::ClockStamper;
@@ -345,7 +347,10 @@ impl Member {
         let leader = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
-            (metrics.state != ServerState::Leader).then_some(metrics.current_leader)
+            let other = metrics
+                .current_leader
+                .filter(|node| *node != self.config.node_id);
+            (metrics.state != ServerState::Leader).then_some(other)
         };
         match leader {
             Some(leader) => Ok(Err(leader)),
@@ -365,9 +370,7 @@ impl Member {
         self: &Arc<Self>,
         connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
     ) -> io::Result<()> {
-        peer::serve(self, connections)
-            .await
-            .map_err(io::Error::other)
+        peers::serve(peer_service::calls(self), connections).await
     }
 
     /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,

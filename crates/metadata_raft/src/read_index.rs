@@ -9,12 +9,12 @@ use std::time::Duration;
 use metadata::LogIndex;
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
+use peers::Connections;
 use ports::{Deadline, MetadataFailure};
 use tokio::sync::{mpsc, oneshot};
 use wire::peer::{ConfirmReply, ConfirmRequest};
 
 use crate::member::RaftHandle;
-use crate::peer::Connections;
 
 /// A confirmation that takes longer is begun again: the leader may have been cut off.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(500);

@@ -6,9 +6,11 @@
 //!
 //! Every persisted kind has a golden file under `golden/` that must load for ever.
 
+mod answer;
 mod command;
 mod error;
 pub mod peer;
+mod query;
 mod raft;
 mod reply;
 mod rows;
@@ -30,7 +32,7 @@ pub use raft::{
 };
 pub use rows::{decode_row, encode_row};
 
-use metadata::{Entry, Reply};
+use metadata::{Answer, Entry, Query, Reply};
 use prost::Message;
 
 /// Encodes an entry of the log, without the envelope that a [`LogEntry`] adds.
@@ -59,6 +61,34 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
 /// When the bytes are not a reply that this build understands.
 pub fn decode_reply(bytes: &[u8]) -> Result<Reply, DecodeError> {
     strict::<pb::Reply>(bytes, "a reply")?.try_into()
+}
+
+/// Encodes a query.
+#[must_use]
+pub fn encode_query(query: &Query) -> Vec<u8> {
+    pb::Query::from(query).encode_to_vec()
+}
+
+/// Decodes what [`encode_query`] made.
+///
+/// # Errors
+/// When the bytes are not a query that this build understands.
+pub fn decode_query(bytes: &[u8]) -> Result<Query, DecodeError> {
+    strict::<pb::Query>(bytes, "a query")?.try_into()
+}
+
+/// Encodes an answer.
+#[must_use]
+pub fn encode_answer(answer: &Answer) -> Vec<u8> {
+    pb::Answer::from(answer).encode_to_vec()
+}
+
+/// Decodes what [`encode_answer`] made.
+///
+/// # Errors
+/// When the bytes are not an answer that this build understands.
+pub fn decode_answer(bytes: &[u8]) -> Result<Answer, DecodeError> {
+    strict::<pb::Answer>(bytes, "an answer")?.try_into()
 }
 
 /// Decodes a message and refuses whatever the generated code would skip: unknown fields and fields that occur twice

@@ -166,6 +166,29 @@ pub enum ConfirmReply {
     Unavailable(String),
 }
 
+/// A question to the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskRequest {
+    /// Encoded by [`encode_query`](crate::encode_query).
+    pub query: Bytes,
+    /// How long the sender waits, in milliseconds.
+    pub patience_ms: u64,
+}
+
+/// What the tables say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskReply {
+    /// The answer.
+    Answer {
+        /// Encoded by [`encode_answer`](crate::encode_answer).
+        answer: Bytes,
+        /// Given without a confirmation that nothing newer exists.
+        stale: bool,
+    },
+    /// No state that is new enough was reached in time.
+    Unavailable(String),
+}
+
 impl From<Vote> for pb::Vote {
     fn from(vote: Vote) -> Self {
         pb::Vote {
@@ -489,5 +512,51 @@ impl PeerMessage for ConfirmReply {
             Outcome::NotLeader(other) => ConfirmReply::NotLeader(other.leader),
             Outcome::Unavailable(reason) => ConfirmReply::Unavailable(reason),
         })
+    }
+}
+
+impl PeerMessage for AskRequest {
+    fn encode(&self) -> Vec<u8> {
+        pb::AskRequest {
+            query: self.query.clone(),
+            patience_ms: self.patience_ms,
+        }
+        .encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let message = strict::<pb::AskRequest>(bytes, "a question")?;
+        Ok(AskRequest {
+            query: message.query,
+            patience_ms: message.patience_ms,
+        })
+    }
+}
+
+impl PeerMessage for AskReply {
+    fn encode(&self) -> Vec<u8> {
+        use pb::ask_reply::Outcome;
+        let (outcome, stale) = match self.clone() {
+            AskReply::Answer { answer, stale } => (Outcome::Answer(answer), stale),
+            AskReply::Unavailable(reason) => (Outcome::Unavailable(reason), false),
+        };
+        pb::AskReply {
+            outcome: Some(outcome),
+            stale,
+        }
+        .encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        use pb::ask_reply::Outcome;
+        let what = "the reply to a question";
+        let message = strict::<pb::AskReply>(bytes, what)?;
+        match (required(message.outcome, what)?, message.stale) {
+            (Outcome::Answer(answer), stale) => Ok(AskReply::Answer { answer, stale }),
+            (Outcome::Unavailable(reason), false) => Ok(AskReply::Unavailable(reason)),
+            (Outcome::Unavailable(_), true) => {
+                Err(DecodeError::new(what, "no answer is not stale"))
+            }
+        }
     }
 }

@@ -23,16 +23,17 @@ const CRATES: &[(&str, Uses)] = &[
     ("ports", These(&["oci", "metadata"])),
     ("registry", These(&["oci", "metadata", "ports", "hashing"])),
     ("wire", These(&["oci", "metadata"])),
+    ("peers", These(&["wire"])),
     ("blobs", These(&["oci", "metadata", "ports"])),
     ("sessions", These(&["ports"])),
     ("auth", These(&["oci", "metadata", "ports"])),
     (
         "metadata_raft",
-        These(&["oci", "metadata", "ports", "wire"]),
+        These(&["oci", "metadata", "ports", "wire", "peers"]),
     ),
     (
         "metadata_client",
-        These(&["oci", "metadata", "ports", "wire"]),
+        These(&["oci", "metadata", "ports", "wire", "peers"]),
     ),
     ("jobs", These(&["oci", "metadata", "ports", "registry"])),
     ("outbound", These(&["oci", "ports"])),
@@ -46,14 +47,21 @@ const CRATES: &[(&str, Uses)] = &[
     ("harness", These(&["oci"])),
 ];
 
-/// What tests may use beyond the arrows: fixtures, and a second opinion.
-const IN_TESTS: &[&str] = &["harness", "hashing", "metadata", "oci", "ports"];
+/// What tests may use beyond the arrows: fixtures, a second opinion, and members to talk to.
+const IN_TESTS: &[&str] = &[
+    "harness",
+    "hashing",
+    "metadata",
+    "metadata_raft",
+    "oci",
+    "ports",
+];
 
 /// Libraries that one crate alone may name, so that a change of library is a change of that crate.
 const OWNERS: &[(&str, &str)] = &[
     ("openraft", "metadata_raft"),
     ("redb", "metadata_raft"),
-    ("tonic", "metadata_raft"),
+    ("tonic", "peers"),
     ("axum", "api"),
     ("aws-config", "blobs"),
     ("aws-credential-types", "blobs"),

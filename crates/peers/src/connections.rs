@@ -17,8 +17,8 @@ use tonic::transport::server::Connected;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use super::MESSAGE_BYTES_MAX;
-use super::generated::peers_client::PeersClient;
+use crate::MESSAGE_BYTES_MAX;
+use crate::generated::peers_client::PeersClient;
 
 /// How long a connection may take to be made, the proof of who is there included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -31,7 +31,8 @@ pub trait PeerIo: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> PeerIo for T {}
 
-/// A connection between two nodes.
+/// A connection between two nodes. Both ends must send small writes at once (`TCP_NODELAY`): a heartbeat that waits for a
+/// delayed acknowledgement comes too late.
 pub struct PeerConnection(pub Box<dyn PeerIo>);
 
 /// How connections to peers are made.
@@ -104,17 +105,20 @@ impl Connected for PeerConnection {
     fn connect_info(&self) {}
 }
 
-pub(crate) type PeerClient = PeersClient<Channel>;
+/// Calls a peer. Clones share its connection.
+pub type PeerClient = PeersClient<Channel>;
 
-/// The connections of one member. Clones share them.
+/// The connections of one node. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Connections {
+pub struct Connections {
     transport: Arc<dyn PeerTransport>,
     channels: Arc<Mutex<HashMap<(u64, String), Channel>>>,
 }
 
 impl Connections {
-    pub(crate) fn new(transport: Arc<dyn PeerTransport>) -> Connections {
+    /// No connection yet.
+    #[must_use]
+    pub fn new(transport: Arc<dyn PeerTransport>) -> Connections {
         Connections {
             transport,
             channels: Arc::default(),
@@ -122,7 +126,8 @@ impl Connections {
     }
 
     /// A client of a peer. Nothing is connected before its first call.
-    pub(crate) fn client(&self, node: u64, address: &str) -> PeerClient {
+    #[must_use]
+    pub fn client(&self, node: u64, address: &str) -> PeerClient {
         let mut channels = self.channels.lock();
         // A node that moved is another entry; the old one has no users any more.
         channels.retain(|(id, old), _| *id != node || old == address);

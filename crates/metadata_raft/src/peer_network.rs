@@ -17,11 +17,10 @@ use openraft::raft::{
     StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use peers::{Code, Connections, PeerClient, Status};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
 use wire::peer::{self, AppendReply, SnapshotName, SnapshotPiece};
 
-use super::{Connections, PeerClient};
 use crate::snapshot::SnapshotFile;
 use crate::types::{
     LogId, TypeConfig, applied_to_wire, encode_entry, log_id_from_wire, log_id_to_wire,

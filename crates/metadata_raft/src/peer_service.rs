@@ -8,17 +8,15 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use openraft::storage::{Snapshot, SnapshotMeta};
-use ports::{Deadline, MetadataFailure};
+use peers::{PeerCalls, Request, Response, Status, Streaming};
+use ports::{Deadline, MetadataFailure, MetadataStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tonic::transport::Server;
-use tonic::{Request, Response, Status, Streaming};
 use wire::peer::{
-    self, AppendReply, ConfirmReply, ConfirmRequest, ProposeReply, ProposeRequest, SnapshotName,
-    SnapshotPiece, SnapshotReceived, SnapshotTaken, TransferLeaderReply, VoteReply,
+    self, AppendReply, AskReply, AskRequest, ConfirmReply, ConfirmRequest, ProposeReply,
+    ProposeRequest, SnapshotName, SnapshotPiece, SnapshotReceived, SnapshotTaken,
+    TransferLeaderReply, VoteReply,
 };
 
-use super::generated::peers_server::{Peers, PeersServer};
-use super::{MESSAGE_BYTES_MAX, PeerConnection};
 use crate::member::{Member, RaftHandle};
 use crate::snapshot::Incoming;
 use crate::types::{
@@ -28,34 +26,20 @@ use crate::types::{
 
 /// Without a piece for so long a snapshot's transfer has broken off; what came is kept for the next one.
 const PIECE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// A silent connection is asked for a sign of life so often, and given up when there is none for so long.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
-const KEEPALIVE_WAIT: Duration = Duration::from_secs(3);
-/// Calls at once on one connection. A peer has few; a broken one must not take all memory.
-const CALLS_MAX: u32 = 4096;
-/// The longest that a sender may have a command wait here.
+/// The longest that a sender may have a command or a question wait here.
 const PATIENCE_MAX: Duration = Duration::from_secs(120);
 
-/// Answers the peers that come in, until the stream of connections ends or the future is dropped.
-pub(crate) async fn serve(
-    member: &Arc<Member>,
-    connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
-) -> Result<(), tonic::transport::Error> {
-    let service = PeerService {
+fn deadline_after(patience_ms: u64) -> Deadline {
+    Deadline::now() + Duration::from_millis(patience_ms).min(PATIENCE_MAX)
+}
+
+/// The calls that a member answers.
+pub(crate) fn calls(member: &Arc<Member>) -> impl PeerCalls {
+    PeerService {
         raft: member.raft.clone(),
         incoming: Arc::new(Mutex::new(member.snapshots.incoming())),
         member: Arc::downgrade(member),
-    };
-    let service = PeersServer::new(service)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
-        .max_concurrent_streams(Some(CALLS_MAX))
-        .add_service(service)
-        .serve_with_incoming(connections)
-        .await
+    }
 }
 
 struct PeerService {
@@ -131,8 +115,8 @@ fn log_stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("the log of this member has stopped: {error}"))
 }
 
-#[tonic::async_trait]
-impl Peers for PeerService {
+#[peers::async_trait]
+impl PeerCalls for PeerService {
     type AppendStream = Pin<Box<dyn Stream<Item = Result<AppendReply, Status>> + Send>>;
 
     async fn append(
@@ -259,11 +243,9 @@ impl Peers for PeerService {
         let request = request.into_inner();
         let entry = wire::decode_entry(&request.entry)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let patience = Duration::from_millis(request.patience_ms).min(PATIENCE_MAX);
         let member = self.member()?;
-        let outcome = member
-            .propose_as_leader(entry, Deadline::now() + patience)
-            .await;
+        let deadline = deadline_after(request.patience_ms);
+        let outcome = member.propose_as_leader(entry, deadline).await;
         Ok(Response::new(outcome))
     }
 
@@ -277,6 +259,21 @@ impl Peers for PeerService {
             Err(MetadataFailure::Unavailable { reason })
             | Err(MetadataFailure::OutcomeUnknown { reason })
             | Err(MetadataFailure::Stopped { reason }) => ConfirmReply::Unavailable(reason),
+        };
+        Ok(Response::new(reply))
+    }
+
+    async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskReply>, Status> {
+        let request = request.into_inner();
+        let query = wire::decode_query(&request.query)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let deadline = deadline_after(request.patience_ms);
+        let reply = match self.member()?.read(query, deadline).await {
+            Ok(answered) => AskReply::Answer {
+                answer: wire::encode_answer(&answered.answer).into(),
+                stale: answered.stale,
+            },
+            Err(failure) => AskReply::Unavailable(failure.to_string()),
         };
         Ok(Response::new(reply))
     }

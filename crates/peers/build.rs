@@ -1,8 +1,8 @@
-//! Generates the service between members over messages of `wire`: no library's own serialization crosses the network.
+//! Generates the service between nodes over messages of `wire`: no library's own serialization crosses the network.
 
 use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
 
-const CODEC: &str = "crate::peer::codec::PeerCodec";
+const CODEC: &str = "crate::codec::PeerCodec";
 
 fn method(name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
     Method::builder()
@@ -37,7 +37,7 @@ fn main() {
     let service = Service::builder()
         .name("Peers")
         .package("holdfast.v1")
-        .comment("What members say to each other: `proto/holdfast/v1/peer.proto`.")
+        .comment("What nodes say to each other: `proto/holdfast/v1/peer.proto`.")
         .method(append.client_streaming().server_streaming().build())
         .method(method("ask_vote", "AskVote", "VoteRequest", "VoteReply").build())
         .method(progress.build())
@@ -45,6 +45,7 @@ fn main() {
         .method(transfer.build())
         .method(method("propose", "Propose", "ProposeRequest", "ProposeReply").build())
         .method(method("confirm", "Confirm", "ConfirmRequest", "ConfirmReply").build())
+        .method(method("ask", "Ask", "AskRequest", "AskReply").build())
         .build();
     Builder::new().build_transport(false).compile(&[service]);
 }

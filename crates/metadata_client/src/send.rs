@@ -1,0 +1,93 @@
+//! Commands: sent to whoever leads, under one id, until there is a reply.
+
+use std::time::Duration;
+
+use metadata::{Entry, Reply};
+use ports::{Deadline, MetadataFailure};
+use wire::peer::{ProposeReply, ProposeRequest};
+
+use crate::roster::MemberAddress;
+use crate::{Shared, unavailable};
+
+/// A leader that says nothing for so long may be cut off or stopped: the others are asked who leads.
+const ATTEMPT_MAX: Duration = Duration::from_millis(1_500);
+/// Between two attempts.
+const RETRY_AFTER: Duration = Duration::from_millis(15);
+
+/// What one attempt came to.
+enum Attempt {
+    Reply(Reply),
+    /// It had no effect; this node leads, as far as is known.
+    Elsewhere(Option<u64>),
+    /// It had no effect.
+    Refused(String),
+    /// It may have had an effect.
+    Unknown(String),
+}
+
+impl Shared {
+    /// Sends the command until the log has decided it or the deadline has come.
+    pub(crate) async fn send(
+        &self,
+        entry: &Entry,
+        deadline: Deadline,
+    ) -> Result<Reply, MetadataFailure> {
+        let mut may_have_effect = false;
+        let mut problem = "no member could be reached".to_owned();
+        while Deadline::now() < deadline {
+            let Some(member) = self.roster.leader() else {
+                break;
+            };
+            match self.attempt(&member, entry, deadline).await {
+                Attempt::Reply(reply) => {
+                    self.roster.set_leader(Some(member.node));
+                    return Ok(reply);
+                }
+                Attempt::Elsewhere(Some(leader)) if leader != member.node => {
+                    self.roster.set_leader(Some(leader));
+                    continue;
+                }
+                Attempt::Elsewhere(_) => {}
+                Attempt::Refused(reason) => problem = reason,
+                Attempt::Unknown(reason) => {
+                    may_have_effect = true;
+                    problem = reason;
+                }
+            }
+            self.roster.set_leader(None);
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        let reason = format!("no reply before the deadline; the last problem: {problem}");
+        Err(if may_have_effect {
+            MetadataFailure::OutcomeUnknown { reason }
+        } else {
+            unavailable(reason)
+        })
+    }
+
+    async fn attempt(&self, member: &MemberAddress, entry: &Entry, deadline: Deadline) -> Attempt {
+        let until = deadline.min(Deadline::now() + ATTEMPT_MAX);
+        let patience = until.saturating_duration_since(Deadline::now());
+        let request = ProposeRequest {
+            entry: wire::encode_entry(entry).into(),
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        };
+        let mut client = self.connections.client(member.node, &member.address);
+        match tokio::time::timeout_at(until, client.propose(request)).await {
+            Ok(Ok(reply)) => match reply.into_inner() {
+                ProposeReply::Reply(bytes) => match wire::decode_reply(&bytes) {
+                    Ok(reply) => Attempt::Reply(reply),
+                    Err(error) => Attempt::Unknown(error.to_string()),
+                },
+                ProposeReply::NotLeader(leader) => Attempt::Elsewhere(leader),
+                ProposeReply::Unavailable(reason) => Attempt::Refused(reason),
+                ProposeReply::Unknown(reason) => Attempt::Unknown(reason),
+            },
+            // The connection may have broken before or after the member took it: nobody knows.
+            Ok(Err(status)) => {
+                Attempt::Unknown(format!("node {} did not answer: {status}", member.node))
+            }
+            Err(_) => Attempt::Unknown(format!("node {} did not answer in time", member.node)),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A gateway's client runs the suite of its port, with a group of three members behind it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use metadata::Query;
+use metadata_client::{Client, MemberAddress};
+use metadata_raft::{FirstStart, Member, MemberConfig};
+use peers::{PeerConnection, PeerTransport, async_trait};
+use ports::metadata_store::suite::Subject;
+use ports::{Deadline, MetadataFailure, MetadataStore, RandomIds};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
+
+struct Tcp;
+
+#[async_trait]
+impl PeerTransport for Tcp {
+    async fn connect(&self, _node: u64, address: &str) -> io::Result<PeerConnection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(PeerConnection(Box::new(stream)))
+    }
+}
+
+/// Three members, all voting.
+struct Group {
+    members: Vec<(Arc<Member>, tokio::task::JoinHandle<()>)>,
+    addresses: Vec<MemberAddress>,
+    _folder: tempfile::TempDir,
+}
+
+fn soon() -> Deadline {
+    Deadline::now() + Duration::from_secs(30)
+}
+
+impl Group {
+    async fn of_three() -> Group {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut members, mut addresses) = (Vec::new(), Vec::new());
+        for node in 1..=3_u64 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let config = MemberConfig {
+                segment_bytes: 256 * 1024,
+                free_bytes_min: 0,
+                start: match node {
+                    1 => FirstStart::FormGroup,
+                    _ => FirstStart::AwaitGroup,
+                },
+                address: address.clone(),
+                transport: Arc::new(Tcp),
+                ..MemberConfig::new(folder.path().join(node.to_string()), node)
+            };
+            let member = Member::open(config).await.unwrap();
+            let served = Arc::clone(&member);
+            let serving = tokio::spawn(async move {
+                let connections = TcpListenerStream::new(listener).map(|stream| {
+                    let stream = stream?;
+                    stream.set_nodelay(true)?;
+                    Ok(PeerConnection(Box::new(stream)))
+                });
+                served.serve_peers(connections).await.unwrap();
+            });
+            members.push((member, serving));
+            addresses.push(MemberAddress { node, address });
+        }
+        let first = Arc::clone(&members[0].0);
+        for other in &addresses[1..] {
+            first
+                .add_learner(other.node, &other.address, soon())
+                .await
+                .unwrap();
+        }
+        first
+            .set_voters(BTreeSet::from([1, 2, 3]), soon())
+            .await
+            .unwrap();
+        Group {
+            members,
+            addresses,
+            _folder: folder,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.addresses.clone(), Arc::new(Tcp), &RandomIds)
+    }
+}
+
+async fn gateway() -> Subject {
+    let group = Group::of_three().await;
+    let client = Arc::new(group.client());
+    // A gateway keeps nothing: a new one has all that the old one had.
+    let addresses = group.addresses.clone();
+    let restart = move || {
+        let addresses = addresses.clone();
+        async move {
+            let client: Arc<dyn MetadataStore> =
+                Arc::new(Client::new(addresses, Arc::new(Tcp), &RandomIds));
+            client
+        }
+    };
+    let subject = Subject::new(client, restart).keeping(group);
+    subject.that_never_leads()
+}
+
+ports::metadata_store_suite!(gateway);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn member_that_dies_is_not_noticed() {
+    let group = Group::of_three().await;
+    let client = group.client();
+    for (member, serving) in &group.members[..1] {
+        client.read(Query::Cluster, soon()).await.unwrap();
+        serving.abort();
+        member.shutdown().await;
+    }
+    let deadline = Deadline::now() + Duration::from_secs(5);
+    for _ in 0..10 {
+        client.read(Query::Cluster, deadline).await.unwrap();
+    }
+    let cluster = metadata::ClusterId(7);
+    let command = metadata::Command::InitializeCluster { cluster };
+    client.propose(command, deadline).await.unwrap();
+    assert!(client.health().can_confirm);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_members_nothing_was_done() {
+    let nobody = MemberAddress {
+        node: 1,
+        address: "127.0.0.1:1".to_owned(),
+    };
+    let client = Client::new(vec![nobody], Arc::new(Tcp), &RandomIds);
+    let deadline = Deadline::now() + Duration::from_millis(300);
+    let read = client.read(Query::Cluster, deadline).await;
+    assert!(
+        matches!(read, Err(MetadataFailure::Unavailable { .. })),
+        "{read:?}"
+    );
+    let deadline = Deadline::now() + Duration::from_millis(300);
+    let cluster = metadata::ClusterId(7);
+    let proposed = client
+        .propose(metadata::Command::InitializeCluster { cluster }, deadline)
+        .await;
+    assert!(
+        matches!(proposed, Err(MetadataFailure::Unavailable { .. })),
+        "{proposed:?}"
+    );
+    assert!(!client.health().can_confirm);
+}

@@ -1,0 +1,34 @@
+//! How nodes of a cluster talk: gRPC calls of `proto/holdfast/v1/peer.proto` over connections that somebody else makes.
+//!
+//! A [`PeerTransport`] opens a connection to a node by its id and address and has proven, before it gives the connection
+//! away, that the other side is that node. Nothing here knows certificates, and nothing here trusts more than that: a
+//! message is decoded strictly, by `wire`, before anybody looks at it.
+//!
+//! Design: `docs/protocols.md`, "Members and their peers".
+
+mod codec;
+mod connections;
+mod serve;
+
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/holdfast.v1.Peers.rs"));
+}
+
+pub use connections::{
+    Connections, NoTransport, PeerClient, PeerConnection, PeerIo, PeerTransport,
+};
+pub use generated::peers_server::Peers as PeerCalls;
+pub use serve::serve;
+/// What those who implement or make calls need of the library beneath.
+pub use tonic::{Code, Request, Response, Status, Streaming, async_trait};
+
+/// No message between nodes is larger: a batch of entries is at most a few payloads of 16 KiB past a mebibyte, and a page
+/// of a list at most 10,000 rows.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -1,0 +1,37 @@
+//! Serves the calls of peers that connect.
+
+use std::io;
+use std::time::Duration;
+
+use futures::Stream;
+use tonic::transport::Server;
+
+use crate::generated::peers_server::{Peers, PeersServer};
+use crate::{MESSAGE_BYTES_MAX, PeerConnection};
+
+/// A silent connection is asked for a sign of life so often, and given up when there is none for so long.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+const KEEPALIVE_WAIT: Duration = Duration::from_secs(3);
+/// Calls at once on one connection. A peer has few; a broken one must not take all memory.
+const CALLS_MAX: u32 = 4096;
+
+/// Answers the peers that come in, until the stream of connections ends or the future is dropped.
+///
+/// # Errors
+/// When the connections cannot be served.
+pub async fn serve(
+    calls: impl Peers,
+    connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
+) -> io::Result<()> {
+    let service = PeersServer::new(calls)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .max_concurrent_streams(Some(CALLS_MAX))
+        .add_service(service)
+        .serve_with_incoming(connections)
+        .await
+        .map_err(io::Error::other)
+}
