@@ -10,11 +10,17 @@ use futures::StreamExt;
 use metadata::Query;
 use metadata_client::{Client, MemberAddress};
 use metadata_raft::{FirstStart, Member, MemberConfig};
-use peers::{PeerConnection, PeerTransport, async_trait};
+use peers::{Caller, PeerConnection, PeerTransport, async_trait};
 use ports::metadata_store::suite::Subject;
 use ports::{Deadline, MetadataFailure, MetadataStore, RandomIds};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
+
+/// These connections prove nothing.
+const SOMEBODY: Caller = Caller {
+    node: 0,
+    is_member: true,
+};
 
 struct Tcp;
 
@@ -23,7 +29,7 @@ impl PeerTransport for Tcp {
     async fn connect(&self, _node: u64, address: &str) -> io::Result<PeerConnection> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(PeerConnection(Box::new(stream)))
+        Ok(PeerConnection::to_peer(Box::new(stream)))
     }
 }
 
@@ -62,7 +68,7 @@ impl Group {
                 let connections = TcpListenerStream::new(listener).map(|stream| {
                     let stream = stream?;
                     stream.set_nodelay(true)?;
-                    Ok(PeerConnection(Box::new(stream)))
+                    Ok(PeerConnection::from_peer(Box::new(stream), SOMEBODY))
                 });
                 served.serve_peers(connections).await.unwrap();
             });

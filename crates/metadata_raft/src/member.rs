@@ -307,12 +307,20 @@ impl Member {
             return Ok(());
         }
         let cluster = ClusterId(self.config.ids.fresh());
-        let reply = self
+        match self
             .propose(Command::InitializeCluster { cluster }, deadline)
             .await
-            .map_err(failed)?;
-        tracing::info!(?reply, "named the cluster");
-        Ok(())
+            .map_err(failed)?
+        {
+            Reply::Initialized { cluster } => {
+                let id = format!("{:032x}", cluster.0);
+                tracing::info!(cluster = id, "the cluster has its id");
+                Ok(())
+            }
+            other => Err(OpenFailure::NotStarted {
+                reason: format!("the cluster got no id: {other:?}"),
+            }),
+        }
     }
 
     /// The time that a command proposed now carries. Each term of this member begins from the log's time: another

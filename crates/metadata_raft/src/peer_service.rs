@@ -111,6 +111,17 @@ fn append_from_wire(
     })
 }
 
+/// Only members speak of the log; a gateway has no part in it.
+fn members_only<T>(request: &Request<T>) -> Result<(), Status> {
+    match peers::caller(request)? {
+        caller if caller.is_member => Ok(()),
+        caller => Err(Status::permission_denied(format!(
+            "node {} is no member",
+            caller.node
+        ))),
+    }
+}
+
 fn log_stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("the log of this member has stopped: {error}"))
 }
@@ -123,6 +134,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<peer::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
+        members_only(&request)?;
         // What ends the requests is told after the answers to those before it.
         let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
         let found = Arc::clone(&problem);
@@ -163,6 +175,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::VoteRequest>,
     ) -> Result<Response<VoteReply>, Status> {
+        members_only(&request)?;
         let question = request.into_inner();
         let request = VoteRequest {
             vote: vote_from_wire(question.vote),
@@ -186,6 +199,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<SnapshotName>,
     ) -> Result<Response<SnapshotReceived>, Status> {
+        members_only(&request)?;
         let name = request.into_inner();
         let bytes = self.incoming.lock().await.received(&name);
         Ok(Response::new(SnapshotReceived { bytes }))
@@ -195,6 +209,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<SnapshotTaken>, Status> {
+        members_only(&request)?;
         let (vote, name, file) = self.take_pieces(&mut request.into_inner()).await?;
         let (last_log_id, last_membership) = applied_from_wire(name.state)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -223,6 +238,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderReply>, Status> {
+        members_only(&request)?;
         let order = request.into_inner();
         let request = TransferLeaderRequest::new(
             vote_from_wire(order.from),
@@ -240,6 +256,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeReply>, Status> {
+        peers::caller(&request)?;
         let request = request.into_inner();
         let entry = wire::decode_entry(&request.entry)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -251,8 +268,9 @@ impl PeerCalls for PeerService {
 
     async fn confirm(
         &self,
-        _request: Request<ConfirmRequest>,
+        request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
+        peers::caller(&request)?;
         let reply = match self.member()?.confirm_as_leader().await {
             Ok(Ok(index)) => ConfirmReply::Index(index.0),
             Ok(Err(leader)) => ConfirmReply::NotLeader(leader),
@@ -264,6 +282,7 @@ impl PeerCalls for PeerService {
     }
 
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskReply>, Status> {
+        peers::caller(&request)?;
         let request = request.into_inner();
         let query = wire::decode_query(&request.query)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;

@@ -33,7 +33,36 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> PeerIo for T {}
 
 /// A connection between two nodes. Both ends must send small writes at once (`TCP_NODELAY`): a heartbeat that waits for a
 /// delayed acknowledgement comes too late.
-pub struct PeerConnection(pub Box<dyn PeerIo>);
+pub struct PeerConnection {
+    io: Box<dyn PeerIo>,
+    caller: Option<Caller>,
+}
+
+/// Who called: proven by whoever made the connection. The calls of the connection have it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The node.
+    pub node: u64,
+    /// Whether it is a member, which may speak of the log; a gateway only proposes and asks.
+    pub is_member: bool,
+}
+
+impl PeerConnection {
+    /// A connection that this node has opened.
+    #[must_use]
+    pub fn to_peer(io: Box<dyn PeerIo>) -> PeerConnection {
+        PeerConnection { io, caller: None }
+    }
+
+    /// A connection that `caller` has opened.
+    #[must_use]
+    pub fn from_peer(io: Box<dyn PeerIo>, caller: Caller) -> PeerConnection {
+        PeerConnection {
+            io,
+            caller: Some(caller),
+        }
+    }
+}
 
 /// How connections to peers are made.
 #[async_trait]
@@ -65,7 +94,7 @@ impl AsyncRead for PeerConnection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
 
@@ -75,7 +104,7 @@ impl AsyncWrite for PeerConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -83,26 +112,28 @@ impl AsyncWrite for PeerConnection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
 impl Connected for PeerConnection {
-    type ConnectInfo = ();
+    type ConnectInfo = Option<Caller>;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Option<Caller> {
+        self.caller
+    }
 }
 
 /// Calls a peer. Clones share its connection.

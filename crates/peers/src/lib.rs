@@ -22,12 +22,22 @@ mod generated {
 }
 
 pub use connections::{
-    Connections, NoTransport, PeerClient, PeerConnection, PeerIo, PeerTransport,
+    Caller, Connections, NoTransport, PeerClient, PeerConnection, PeerIo, PeerTransport,
 };
 pub use generated::peers_server::Peers as PeerCalls;
 pub use serve::serve;
 /// What those who implement or make calls need of the library beneath.
 pub use tonic::{Code, Request, Response, Status, Streaming, async_trait};
+
+/// Who makes a call.
+///
+/// # Errors
+/// When the connection does not say: such a call is not answered.
+pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let known = request.extensions().get::<Option<Caller>>().copied();
+    let unknown = || Status::unauthenticated("who calls is not known");
+    known.flatten().ok_or_else(unknown)
+}
 
 /// No message between nodes is larger: a batch of entries is at most a few payloads of 16 KiB past a mebibyte, and a page
 /// of a list at most 10,000 rows.

@@ -14,13 +14,19 @@ use futures::StreamExt;
 use metadata::{Answer, Command, Payload, PrincipalName, PutManifest, Query, Reply};
 use metadata_raft::{FirstStart, Member, MemberConfig};
 use oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
-use peers::{PeerConnection, PeerTransport};
+use peers::{Caller, PeerConnection, PeerTransport};
 use ports::{Deadline, MetadataFailure, MetadataStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// These connections prove nothing.
+const SOMEBODY: Caller = Caller {
+    node: 0,
+    is_member: true,
+};
 
 /// Who can reach whom.
 #[derive(Default)]
@@ -75,7 +81,7 @@ impl PeerTransport for Transport {
             let mut connections = self.net.connections.lock().unwrap();
             connections.entry(pair).or_default().clone()
         };
-        Ok(PeerConnection(Box::new(Cuttable {
+        Ok(PeerConnection::to_peer(Box::new(Cuttable {
             stream,
             cut: Box::pin(cut.cancelled_owned()),
         })))
@@ -185,7 +191,7 @@ impl World {
             let connections = TcpListenerStream::new(listener).map(|stream| {
                 let stream = stream?;
                 stream.set_nodelay(true)?;
-                Ok(PeerConnection(Box::new(stream)))
+                Ok(PeerConnection::from_peer(Box::new(stream), SOMEBODY))
             });
             served.serve_peers(connections).await.unwrap();
         });

@@ -24,6 +24,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("registry", These(&["oci", "metadata", "ports", "hashing"])),
     ("wire", These(&["oci", "metadata"])),
     ("peers", These(&["wire"])),
+    ("mesh", These(&["identity", "peers"])),
     ("blobs", These(&["oci", "metadata", "ports"])),
     ("sessions", These(&["ports"])),
     ("auth", These(&["oci", "metadata", "ports"])),
@@ -55,6 +56,7 @@ const IN_TESTS: &[&str] = &[
     "metadata_raft",
     "oci",
     "ports",
+    "wire",
 ];
 
 /// Libraries that one crate alone may name, so that a change of library is a change of that crate.

@@ -1,0 +1,144 @@
+//! Answers nodes that call: one port for nodes of the cluster and for those that want to join.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::{ALPN_JOIN, Credentials, Role};
+use peers::{Caller, PeerConnection};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::HANDSHAKE_TIME_MAX;
+
+/// Handshakes at once; more callers wait in the system's queue.
+const HANDSHAKES_MAX: usize = 64;
+/// Connections that wait to be taken.
+const WAITING_MAX: usize = 64;
+/// How long to wait when the system has no more sockets for us.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A caller that has no certificate yet. It has seen who we are; nothing is known of it.
+pub struct Joiner {
+    /// The connection.
+    pub stream: TlsStream<TcpStream>,
+    /// Where it comes from.
+    pub from: SocketAddr,
+}
+
+/// What comes in. The task that accepts ends when this is dropped; connections that were taken live on.
+pub struct Door {
+    /// Connections of nodes of this cluster; takes the form that serving wants.
+    pub peers: ReceiverStream<io::Result<PeerConnection>>,
+    /// Callers that want to join.
+    pub joiners: mpsc::Receiver<Joiner>,
+    accepting: Accepting,
+}
+
+struct Accepting(JoinHandle<()>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Door {
+    /// The two kinds of callers, and what keeps the door open as long as it is kept.
+    #[must_use]
+    pub fn split(
+        self,
+    ) -> (
+        ReceiverStream<io::Result<PeerConnection>>,
+        mpsc::Receiver<Joiner>,
+        impl Send + Sync + 'static,
+    ) {
+        (self.peers, self.joiners, self.accepting)
+    }
+}
+
+/// Accepts nodes on `listener`. Must be called within a tokio runtime.
+#[must_use]
+pub fn listen(listener: TcpListener, credentials: Credentials) -> Door {
+    let (peers, incoming) = mpsc::channel(WAITING_MAX);
+    let (joiners, joining) = mpsc::channel(WAITING_MAX);
+    let reception = Arc::new(Reception {
+        credentials,
+        peers,
+        joiners,
+    });
+    Door {
+        peers: ReceiverStream::new(incoming),
+        joiners: joining,
+        accepting: Accepting(tokio::spawn(accept(listener, reception))),
+    }
+}
+
+/// Where callers go once they are known.
+struct Reception {
+    credentials: Credentials,
+    peers: mpsc::Sender<io::Result<PeerConnection>>,
+    joiners: mpsc::Sender<Joiner>,
+}
+
+async fn accept(listener: TcpListener, reception: Arc<Reception>) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    loop {
+        let permit = Arc::clone(&handshakes).acquire_owned().await;
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection of another node could be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let reception = Arc::clone(&reception);
+        tokio::spawn(async move {
+            let _permit = permit;
+            let received = reception.receive(stream, from);
+            let refused = match tokio::time::timeout(HANDSHAKE_TIME_MAX, received).await {
+                Ok(Ok(())) => return,
+                Ok(Err(why)) => why,
+                Err(_) => "it did not say who it is in time".to_owned(),
+            };
+            metrics::counter!("holdfast_peers_refused_total").increment(1);
+            tracing::warn!(%from, why = refused, "a caller on the port between nodes was refused");
+        });
+    }
+}
+
+impl Reception {
+    async fn receive(&self, stream: TcpStream, from: SocketAddr) -> Result<(), String> {
+        let said = |error: io::Error| match identity::tls_error(&error) {
+            Some(why) => identity::explain(why),
+            None => error.to_string(),
+        };
+        stream.set_nodelay(true).map_err(said)?;
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let hello = hello.await.map_err(said)?;
+        let config = self.credentials.server_config_for(&hello.client_hello());
+        let stream = hello.into_stream(config).await.map_err(said)?;
+        let (_, connection) = stream.get_ref();
+        if connection.alpn_protocol() == Some(ALPN_JOIN) {
+            // Who has no more room for joiners has them try again.
+            let sent = self.joiners.try_send(Joiner { stream, from });
+            return sent.map_err(|_| "too many nodes want to join at once".to_owned());
+        }
+        let peer = self.credentials.peer(connection);
+        let peer = peer.map_err(|refusal| refusal.to_string())?;
+        let caller = Caller {
+            node: peer.node.0,
+            is_member: peer.role == Role::Member,
+        };
+        let connection = PeerConnection::from_peer(Box::new(stream), caller);
+        // Nobody takes connections any more: this node is stopping.
+        drop(self.peers.send(Ok(connection)).await);
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Calls another node, and makes sure that it is the one that is meant.
+
+use std::io;
+
+use identity::{Credentials, ExpectedPeer, NodeId, server_name};
+use peers::{PeerConnection, PeerTransport, async_trait};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::HANDSHAKE_TIME_MAX;
+
+/// Opens connections to nodes, each to the node that is meant and no other.
+#[derive(Clone)]
+pub struct Mesh {
+    credentials: Credentials,
+}
+
+impl Mesh {
+    /// Connections that show these credentials; they follow their rotation.
+    #[must_use]
+    pub fn new(credentials: Credentials) -> Mesh {
+        Mesh { credentials }
+    }
+
+    async fn connected(&self, node: u64, address: &str) -> io::Result<PeerConnection> {
+        let stream = TcpStream::connect(address).await?;
+        // Without it a heartbeat waits for a delayed acknowledgement.
+        stream.set_nodelay(true)?;
+        let node = NodeId(node);
+        let config = self.credentials.client_config(ExpectedPeer::Node(node));
+        let name = server_name(self.credentials.identity().cluster(), node);
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        let stream = stream.map_err(|error| match identity::tls_error(&error) {
+            Some(why) => io::Error::new(io::ErrorKind::PermissionDenied, identity::explain(why)),
+            None => error,
+        })?;
+        Ok(PeerConnection::to_peer(Box::new(stream)))
+    }
+}
+
+#[async_trait]
+impl PeerTransport for Mesh {
+    async fn connect(&self, node: u64, address: &str) -> io::Result<PeerConnection> {
+        let connecting = self.connected(node, address);
+        match tokio::time::timeout(HANDSHAKE_TIME_MAX, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
