@@ -18,8 +18,11 @@ use crate::types::{Proposal, TypeConfig};
 
 /// After an attempt that came to nothing, the next one waits for news of the group, and at most so long.
 const NEWS_WAIT: Duration = Duration::from_millis(25);
+/// A leader that has not decided for so long may be stopped or cut off: it is looked for again, and the log recognizes the
+/// command if it was only slow.
+const LEADER_SILENCE_MAX: Duration = Duration::from_millis(500);
 /// The reply of a leader is waited for a little longer than it holds the command itself.
-const REPLY_SLACK: Duration = Duration::from_millis(250);
+const REPLY_SLACK: Duration = Duration::from_millis(100);
 
 /// What one attempt came to.
 enum Attempt {
@@ -164,14 +167,15 @@ impl Member {
         entry: &Entry,
         deadline: Deadline,
     ) -> Attempt {
-        let patience = deadline.saturating_duration_since(Deadline::now());
+        let until = deadline.min(Deadline::now() + LEADER_SILENCE_MAX);
+        let patience = until.saturating_duration_since(Deadline::now());
         let request = ProposeRequest {
             entry: wire::encode_entry(entry).into(),
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         };
         let mut client = self.connections.client(leader, address);
         let asked = client.propose(request);
-        match tokio::time::timeout_at(deadline + REPLY_SLACK, asked).await {
+        match tokio::time::timeout_at(until + REPLY_SLACK, asked).await {
             Ok(Ok(reply)) => match reply.into_inner() {
                 ProposeReply::Reply(bytes) => match wire::decode_reply(&bytes) {
                     Ok(reply) => Attempt::Reply(reply),
@@ -212,6 +216,8 @@ impl Member {
     /// Waits until something about the group has changed, a moment at most.
     async fn news(&self, deadline: Deadline) {
         let mut metrics = self.raft.metrics();
+        // What happened before counts as seen, or this would never wait.
+        metrics.borrow_and_update();
         let wait = (Deadline::now() + NEWS_WAIT).min(deadline);
         // Both outcomes mean: look again.
         drop(tokio::time::timeout_at(wait, metrics.changed()).await);
