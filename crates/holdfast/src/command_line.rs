@@ -30,7 +30,7 @@ pub enum Command {
     ///
     /// Runs the registry until SIGTERM or Ctrl-C. It then finishes the requests in flight; a second signal ends it at
     /// once, which is safe too. It prints where it listens, where its data is, and lines to try.
-    Serve(ConfigArguments),
+    Serve(ServeArguments),
     /// Shows or checks the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -67,6 +67,17 @@ pub enum StorageCommand {
     /// Tries each call that Holdfast makes to its store with small objects of its own, which it removes, and prints a
     /// table of what worked and which permission is missing where something did not. May be run beside a running node.
     Check(ConfigArguments),
+}
+
+/// How the registry is run.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArguments,
+    /// Ends at once when standard input ends, so that a node does not outlive the program that started it
+    #[arg(long, hide = true)]
+    pub end_with_stdin: bool,
 }
 
 /// Where the configuration comes from.
@@ -204,7 +215,7 @@ mod tests {
         let Command::Serve(arguments) = arguments.command else {
             panic!("not serve")
         };
-        let flags = arguments.given().flags;
+        let flags = arguments.config.given().flags;
         assert_eq!(
             flags,
             [

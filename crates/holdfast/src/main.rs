@@ -40,7 +40,12 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(arguments) => serve::run(load(&arguments)?),
+        Command::Serve(arguments) => {
+            if arguments.end_with_stdin {
+                serve::end_with_stdin();
+            }
+            serve::run(load(&arguments.config)?)
+        }
         Command::Config(ConfigCommand::Show(arguments)) => print(&load(&arguments)?.show()),
         Command::Config(ConfigCommand::Check(arguments)) => {
             load(&arguments)?;

@@ -9,9 +9,11 @@ mod greeting;
 mod listen;
 mod metrics;
 mod node;
+mod parent;
 mod stop;
 
 pub use data_folder::blobs_below;
+pub use parent::end_with_stdin;
 
 use std::net::SocketAddr;
 use std::time::Duration;

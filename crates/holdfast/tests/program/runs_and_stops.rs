@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -98,4 +100,17 @@ fn a_request_in_flight_is_finished() {
     let reply = read_all(push);
     assert!(reply.starts_with("HTTP/1.1 201 "), "{reply}");
     assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+fn it_ends_at_once_with_the_program_that_holds_its_standard_input() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = serve(
+        folder.path(),
+        &["--end-with-stdin", "--set", "server.drain_delay=10m"],
+    );
+    let mut running = Running::start(command.stdin(Stdio::piped()));
+    assert!(get(&running.address, "/readyz").starts_with("HTTP/1.1 200 "));
+    drop(running.child.stdin.take());
+    assert_eq!(running.wait().signal(), Some(9));
 }
