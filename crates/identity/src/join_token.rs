@@ -17,6 +17,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use metadata::ClusterId;
+pub use metadata::JoinTokenId as TokenId;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::fingerprint::{AuthorityFingerprint, sha256};
@@ -31,16 +32,6 @@ const TOKEN_BYTES: usize = BODY_BYTES + CHECKSUM_BYTES;
 
 /// How many characters a token has.
 const TEXT_CHARS: usize = PREFIX.len() + (TOKEN_BYTES * 4).div_ceil(3);
-
-/// Names a join token in the log; 128 random bits, written as 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(pub u128);
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
 
 /// The secret of a join token. Its `Debug` does not show it, and it is wiped when it is dropped.
 #[derive(Clone)]

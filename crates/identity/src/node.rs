@@ -1,60 +1,8 @@
-//! The words for a node: its id, its role, and the seconds in which certificates and tokens count time.
+//! The words for a node: its id and its role, which are the log's, and the seconds in which certificates and tokens count time.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Names a node of a cluster, member or gateway; given once by the log and never again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What a node is in its cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Holds the replicated log, or is about to.
-    Member,
-    /// Holds nothing, and asks the members.
-    Gateway,
-}
-
-impl Role {
-    /// The word that certificates, tokens and people use for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::Member => "member",
-            Role::Gateway => "gateway",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Role, UnknownRole> {
-        match text {
-            "member" => Ok(Role::Member),
-            "gateway" => Ok(Role::Gateway),
-            _ => Err(UnknownRole),
-        }
-    }
-}
-
-/// The text is no role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is `member` or `gateway`")]
-pub struct UnknownRole;
+pub use metadata::{NodeId, NodeRole as Role, UnknownRole};
 
 /// A moment in seconds since 1970, as certificates and tokens count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

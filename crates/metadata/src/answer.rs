@@ -8,9 +8,10 @@ use crate::DELETIONS_PER_ENTRY_MAX;
 use crate::command::{ManifestReference, Part};
 use crate::ids::LogTime;
 use crate::keys::{self, Range};
+use crate::node::{AuthorityRow, NodeRow};
 use crate::query::{
-    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
-    TagView, UploadListed, UploadView,
+    Answer, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
+    RepositoryView, TagView, UploadListed, UploadView,
 };
 use crate::rows::{
     BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, TagRow, UploadRow, UploadState,
@@ -47,6 +48,8 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
             page,
         } => referrers(tables, repository, subject, artifact_type.as_deref(), page),
         Query::DueDeletions { limit, now } => due_deletions(tables, *limit, *now),
+        Query::Nodes => nodes(tables),
+        Query::Authority => authority(tables),
     }
 }
 
@@ -58,12 +61,14 @@ fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             time: row.time,
             format: row.format,
             repositories: row.repositories,
+            label: row.label,
         },
         None => ClusterView {
             cluster: None,
             time: LogTime(0),
             format: crate::FORMAT,
             repositories: 0,
+            label: None,
         },
     }))
 }
@@ -356,4 +361,33 @@ fn due_deletions(
     let range = keys::deletions_due(now);
     let objects = typed::collect(tables, &range, limit, |_, row: DeletionRow| Some(row))?;
     Ok(Answer::Deletions { objects })
+}
+
+fn nodes(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+    let all = Range::all(TableId::Node);
+    let nodes = typed::collect(tables, &all, PAGE_MAX, |key, row: NodeRow| {
+        Some(NodeView {
+            node: keys::read_node(key)?,
+            role: row.role,
+            key_hash: row.key_hash,
+            announcement: row.announcement,
+            joined: row.joined,
+            announced: row.announced,
+            removed: row.removed,
+        })
+    })?;
+    Ok(Answer::Nodes { nodes })
+}
+
+/// There is one for each change of authorities in the cluster's life: few.
+fn authority(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+    let all = Range::all(TableId::Authority);
+    let rows = typed::collect(tables, &all, PAGE_MAX, |_, row: AuthorityRow| Some(row))?;
+    Ok(match rows.into_iter().next_back() {
+        Some(row) => Answer::Authority {
+            certificate: row.certificate,
+            sealed_key: row.sealed_key,
+        },
+        None => Answer::Absent,
+    })
 }

@@ -10,8 +10,10 @@ mod blob;
 mod cluster;
 mod deletion;
 mod first_answer;
+mod join_token;
 mod manifest;
 mod manifest_deletion;
+mod node;
 mod precondition;
 mod progress;
 mod reference;
@@ -21,6 +23,7 @@ mod tag;
 mod upload;
 mod upload_end;
 
+use crate::FORMAT_MAX;
 use crate::command::{Command, Entry};
 use crate::ids::LogIndex;
 use crate::reply::{Refusal, Reply};
@@ -37,6 +40,14 @@ pub enum ApplyFailure {
     /// The tables contradict themselves.
     #[error("the state is inconsistent: {0}")]
     Inconsistent(String),
+    /// The log's format is one that this build does not know.
+    #[error(
+        "the log has format {format} and this build knows formats up to {FORMAT_MAX}; run the newer Holdfast"
+    )]
+    NewerFormat {
+        /// The log's format.
+        format: u32,
+    },
 }
 
 /// Applies `entry`, which stands at `index`, and gives its reply. The caller makes all changes of the entry, and the
@@ -50,6 +61,7 @@ pub fn apply(
     entry: &Entry,
 ) -> Result<Reply, ApplyFailure> {
     let mut state = State::load(tables, index, entry.stamped)?;
+    state.check_format()?;
     let reply = match decide(&mut state, entry) {
         Ok(reply) => reply,
         Err(Stop::Refused(refusal)) => Reply::Refused(refusal),
@@ -81,6 +93,10 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         return cluster::initialize(state, *cluster);
     }
     state.cluster_id()?;
+    let (needed, current) = (command.format(), state.cluster.format);
+    if needed > current {
+        return Err(Refusal::FormatTooLow { needed, current }.into());
+    }
     match command {
         Command::InitializeCluster { cluster } => cluster::initialize(state, *cluster),
         Command::CreateUpload(create) => upload::create(state, create),
@@ -115,5 +131,17 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         } => blob::delete(state, repository, digest),
         Command::RenewBlob { repository, digest } => blob::renew(state, repository, digest),
         Command::ObjectsDeleted { keys } => deletion::objects_deleted(state, keys),
+        Command::FoundCluster(found) => cluster::found(state, found),
+        Command::IssueJoinToken {
+            token,
+            hash,
+            role,
+            expires,
+        } => join_token::issue(state, *token, *hash, *role, *expires),
+        Command::JoinNode(join) => node::join(state, join),
+        Command::AnnounceNode { node, announcement } => node::announce(state, *node, announcement),
+        Command::RemoveNode { node } => node::remove(state, *node),
+        Command::RaiseFormat { to } => cluster::raise_format(state, *to),
+        Command::SetLabel { label } => cluster::set_label(state, label),
     }
 }

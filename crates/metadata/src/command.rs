@@ -7,6 +7,7 @@ use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, Tag, UploadId};
 
 use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
+use crate::node::{FoundCluster, JoinNode, JoinTokenId, NodeAnnouncement, NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 
 /// What the log holds at one index.
@@ -23,7 +24,7 @@ pub struct Entry {
     pub command: Command,
 }
 
-/// Everything that may change the replicated state. Format 1.
+/// Everything that may change the replicated state. Each has the format that [`Command::format`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Names the cluster, once; a second one is refused as [`crate::Refusal::AlreadyInitialized`].
@@ -102,6 +103,90 @@ pub enum Command {
         /// At most [`crate::DELETIONS_PER_ENTRY_MAX`] keys, as [`crate::Query::DueDeletions`] gave them.
         keys: Vec<ObjectKey>,
     },
+    /// Makes the node that proposes it the first member of a cluster that others may join, once; a second one is refused
+    /// as [`crate::Refusal::AlreadyFounded`].
+    FoundCluster(Box<FoundCluster>),
+    /// Lets one node in, once, until a time.
+    IssueJoinToken {
+        /// A fresh id.
+        token: JoinTokenId,
+        /// The SHA-256 of its secret.
+        hash: [u8; 32],
+        /// What the node becomes.
+        role: NodeRole,
+        /// Until when; at most [`crate::JOIN_TOKEN_LIFE_MS_MAX`] from now.
+        expires: LogTime,
+    },
+    /// Makes a node one of the cluster and gives it its id.
+    JoinNode(Box<JoinNode>),
+    /// A node says what it is now, and that it is there.
+    AnnounceNode {
+        /// Who says it: whoever proposes it has made sure that it is this node.
+        node: NodeId,
+        /// What it says.
+        announcement: NodeAnnouncement,
+    },
+    /// Ends a node's part in the cluster; its id and its key are never taken again.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+    },
+    /// Raises the log's format, once every node knows it.
+    RaiseFormat {
+        /// The present format or the next.
+        to: u32,
+    },
+    /// Gives the cluster a name for people. Format 2.
+    SetLabel {
+        /// At most [`crate::LABEL_BYTES_MAX`] bytes without control characters; empty: none.
+        label: String,
+    },
+}
+
+impl Command {
+    /// The log's format that has it: no log of a lower one holds such a command, for some node might not understand it.
+    #[must_use]
+    pub fn format(&self) -> u32 {
+        match self {
+            Command::InitializeCluster { .. }
+            | Command::CreateUpload(_)
+            | Command::BeginWrite(_)
+            | Command::Checkpoint(_)
+            | Command::Acknowledge(_)
+            | Command::AcknowledgeCheckpoint { .. }
+            | Command::SealUpload(_)
+            | Command::FinishUpload(_)
+            | Command::CancelUpload { .. }
+            | Command::Mount(_)
+            | Command::PutManifest(_)
+            | Command::DeleteTag { .. }
+            | Command::DeleteManifest { .. }
+            | Command::DeleteBlob { .. }
+            | Command::RenewBlob { .. }
+            | Command::ObjectsDeleted { .. }
+            | Command::FoundCluster(_)
+            | Command::IssueJoinToken { .. }
+            | Command::JoinNode(_)
+            | Command::AnnounceNode { .. }
+            | Command::RemoveNode { .. }
+            | Command::RaiseFormat { .. } => 1,
+            Command::SetLabel { .. } => 2,
+        }
+    }
+
+    /// Whether a member takes it from members only. Gateways serve clients, and decide nothing about who is in the
+    /// cluster.
+    #[must_use]
+    pub fn is_for_members_only(&self) -> bool {
+        matches!(
+            self,
+            Command::FoundCluster(_)
+                | Command::IssueJoinToken { .. }
+                | Command::JoinNode(_)
+                | Command::RemoveNode { .. }
+                | Command::RaiseFormat { .. }
+        )
+    }
 }
 
 /// See [`Command::CreateUpload`].

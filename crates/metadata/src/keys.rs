@@ -3,6 +3,10 @@
 //! Names and tags contain no 0x00, so 0x00 ends a name that something follows; a digest is a byte for its algorithm and
 //! its bytes; numbers are big-endian. A key is built and read here and nowhere else, and its form is stored for ever.
 
+mod nodes;
+
+pub use nodes::{authority, join_token, node, read_authority, read_join_token, read_node};
+
 use std::marker::PhantomData;
 
 use oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};

@@ -15,6 +15,7 @@ mod ids;
 pub mod invariant;
 pub mod keys;
 mod memory;
+mod node;
 mod object_key;
 mod query;
 mod reply;
@@ -32,10 +33,15 @@ pub use command::{
 pub use counted::CountedTables;
 pub use ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
 pub use memory::MemoryTables;
+pub use node::{
+    AnnouncementError, AuthorityRow, FoundCluster, JoinNode, JoinProof, JoinTokenId, JoinTokenRow,
+    NODE_ADDRESS_BYTES_MAX, NODE_NAME_BYTES_MAX, NODE_VERSION_BYTES_MAX, NodeAnnouncement, NodeId,
+    NodeRole, NodeRow, UnknownRole,
+};
 pub use object_key::{ClusterId, ObjectKey};
 pub use query::{
-    Answer, BlobView, ClusterView, ManifestView, Page, Query, ReferrerView, RepositoryView,
-    TagView, UploadListed, UploadView,
+    Answer, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
+    RepositoryView, TagView, UploadListed, UploadView,
 };
 pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
 pub use rows::{
@@ -67,5 +73,23 @@ pub const TAGS_PER_PUT_MAX: usize = 100;
 /// The most objects that leave the delete queue in one entry, and that one [`Query::DueDeletions`] gives.
 pub const DELETIONS_PER_ENTRY_MAX: usize = 1_000;
 
-/// The log's format that this build writes and understands.
+/// The most bytes of an authority's certificate, and of its sealed key.
+pub const AUTHORITY_BYTES_MAX: usize = 16 * 1024;
+
+/// The longest life of a join token, in milliseconds: 30 days.
+pub const JOIN_TOKEN_LIFE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// The most join tokens that have not expired.
+pub const JOIN_TOKENS_MAX: usize = 1_000;
+
+/// The most nodes that are remembered, removed ones among them.
+pub const NODES_MAX: usize = 8_000;
+
+/// The longest label of a cluster, in bytes.
+pub const LABEL_BYTES_MAX: usize = 64;
+
+/// The log's format that a new cluster starts with.
 pub const FORMAT: u32 = 1;
+
+/// The highest format of the log that this build understands: it never goes on with a log of a higher one.
+pub const FORMAT_MAX: u32 = if cfg!(feature = "next-format") { 2 } else { 1 };

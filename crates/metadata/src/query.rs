@@ -5,6 +5,7 @@ use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, T
 
 use crate::command::{Part, Payload};
 use crate::ids::{Epoch, LogTime, PrincipalName};
+use crate::node::{NodeAnnouncement, NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::SealedObject;
 use crate::rows::DeletionRow;
@@ -64,6 +65,18 @@ pub enum Query {
         /// Due at this time.
         now: LogTime,
     },
+    /// → [`Answer::Nodes`]: every node in the order of ids, for a while after it was removed too.
+    Nodes,
+    /// → [`Answer::Authority`]: the latest, or [`Answer::Absent`]. For members only.
+    Authority,
+}
+
+impl Query {
+    /// Whether a member answers it to members only: gateways get no secrets, not even sealed ones.
+    #[must_use]
+    pub fn is_for_members_only(&self) -> bool {
+        matches!(self, Query::Authority)
+    }
 }
 
 /// A part of an ordered list.
@@ -119,6 +132,18 @@ pub enum Answer {
         /// The objects, those that wait longest first.
         objects: Vec<DeletionRow>,
     },
+    /// See [`Query::Nodes`].
+    Nodes {
+        /// In order.
+        nodes: Vec<NodeView>,
+    },
+    /// See [`Query::Authority`].
+    Authority {
+        /// Its certificate.
+        certificate: Bytes,
+        /// Its key, sealed.
+        sealed_key: Bytes,
+    },
     /// The repository does not exist.
     RepositoryUnknown,
     /// The repository exists, or need not, but what was asked for does not.
@@ -136,6 +161,27 @@ pub struct ClusterView {
     pub format: u32,
     /// How many repositories there are.
     pub repositories: u64,
+    /// What people call the cluster. Format 2.
+    pub label: Option<String>,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Its id.
+    pub node: NodeId,
+    /// What it is.
+    pub role: NodeRole,
+    /// The SHA-256 of its public key.
+    pub key_hash: [u8; 32],
+    /// What it said of itself last.
+    pub announcement: NodeAnnouncement,
+    /// When it became a node of the cluster.
+    pub joined: LogTime,
+    /// When it last said something of itself.
+    pub announced: LogTime,
+    /// Since when it is none any more: whoever shows its certificate is refused.
+    pub removed: Option<LogTime>,
 }
 
 /// A manifest that may be served.

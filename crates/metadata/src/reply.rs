@@ -4,6 +4,7 @@ use oci::{Digest, RepositoryName, Tag};
 
 use crate::command::{Part, Progress};
 use crate::ids::{Epoch, MultipartId};
+use crate::node::{NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 use oci::Algorithm;
 
@@ -59,6 +60,16 @@ pub enum Reply {
     },
     /// A manifest's link is hidden; more of its tags' rows remain than one entry may touch: propose the same again.
     DeletionContinues,
+    /// The cluster has its first member and its authority.
+    Founded {
+        /// The first member.
+        node: NodeId,
+    },
+    /// The node is one of the cluster.
+    NodeJoined {
+        /// Its id; the one that it had, when it had joined before.
+        node: NodeId,
+    },
     /// The answer is no.
     Refused(Refusal),
 }
@@ -172,5 +183,46 @@ pub enum Refusal {
     IdempotencyKeyReused {
         /// Where it was.
         repository: RepositoryName,
+    },
+    /// The cluster has no authority yet that could let nodes in.
+    NotFounded,
+    /// The cluster has its first member already.
+    AlreadyFounded,
+    /// No such join token, or another secret.
+    TokenUnknown,
+    /// The join token has let another node in.
+    TokenUsed {
+        /// Which.
+        node: NodeId,
+    },
+    /// The join token's time is over.
+    TokenExpired,
+    /// The join token makes something else of a node.
+    TokenRole {
+        /// What it makes of it.
+        role: NodeRole,
+    },
+    /// No node of this id, or one that was removed long ago.
+    NodeUnknown,
+    /// The node was removed from the cluster.
+    NodeRemoved,
+    /// The last member cannot be removed.
+    LastMember,
+    /// The node's build does not know the log's format.
+    FormatTooOld {
+        /// What it would have to know.
+        needed: u32,
+    },
+    /// The log's format does not have this command yet.
+    FormatTooLow {
+        /// The format that has it.
+        needed: u32,
+        /// The log's format.
+        current: u32,
+    },
+    /// Some nodes' builds do not know the format.
+    FormatUnsupported {
+        /// Which; at most the first hundred.
+        nodes: Vec<NodeId>,
     },
 }

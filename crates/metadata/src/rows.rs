@@ -4,6 +4,7 @@ use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, UploadId};
 
 use crate::command::{ManifestReference, Payload, Progress};
 use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
+use crate::node::{AuthorityRow, JoinTokenRow, NodeRow};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Reply, SealedObject};
 
@@ -22,6 +23,10 @@ pub struct ClusterRow {
     pub replies: u64,
     /// Below this index first effects can no longer be recognized.
     pub replies_floor: LogIndex,
+    /// The highest id that a node ever had; 0 before the cluster was founded. Ids are never used again.
+    pub last_node: u64,
+    /// What people call the cluster. Format 2.
+    pub label: Option<String>,
 }
 
 /// A repository.
@@ -270,6 +275,12 @@ pub enum Row {
         /// The answer.
         reply: Reply,
     },
+    /// Of [`crate::TableId::Node`].
+    Node(NodeRow),
+    /// Of [`crate::TableId::JoinToken`].
+    JoinToken(JoinTokenRow),
+    /// Of [`crate::TableId::Authority`].
+    Authority(AuthorityRow),
     /// Of tables whose key says it all ([`crate::TableId::BlobHolder`], [`crate::TableId::ManifestTag`],
     /// [`crate::TableId::Parent`], [`crate::TableId::FirstAnswerOrder`]).
     Present,

@@ -57,11 +57,17 @@ pub enum TableId {
     /// repository, digest → how many linked manifests name a blob that the repository does not see yet; the count
     /// moves to the blob's link when that is made.
     AwaitedBlob = 22,
+    /// node → [`crate::NodeRow`].
+    Node = 23,
+    /// join token → [`crate::JoinTokenRow`].
+    JoinToken = 24,
+    /// number → [`crate::AuthorityRow`].
+    Authority = 25,
 }
 
 impl TableId {
     /// All of them, in the order of their numbers.
-    pub const ALL: [TableId; 22] = [
+    pub const ALL: [TableId; 25] = [
         TableId::Cluster,
         TableId::Repository,
         TableId::Tag,
@@ -84,6 +90,9 @@ impl TableId {
         TableId::IdempotencyKey,
         TableId::FirstAnswerOrder,
         TableId::AwaitedBlob,
+        TableId::Node,
+        TableId::JoinToken,
+        TableId::Authority,
     ];
 
     /// The stored number.

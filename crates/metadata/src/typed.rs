@@ -6,6 +6,7 @@ use oci::{Digest, RepositoryName, UploadId};
 
 use crate::ids::{CommandId, LogTime};
 use crate::keys::{Key, Range};
+use crate::node::{AuthorityRow, JoinTokenRow, NodeRow};
 use crate::reply::Reply;
 use crate::rows::{
     BlobLinkRow, BlobRow, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow, ReferrerRow,
@@ -53,6 +54,9 @@ typed_rows! {
     Reply => ReplyRow,
     CommandId => CommandId,
     UploadId => UploadId,
+    Node => NodeRow,
+    JoinToken => JoinTokenRow,
+    Authority => AuthorityRow,
 }
 
 /// [`Row::Present`].

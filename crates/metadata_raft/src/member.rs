@@ -546,20 +546,21 @@ impl MetadataStore for Member {
         let view = self.tables.view();
         let answer = match query {
             // One or a few rows: quicker than a change of threads.
-            Query::Cluster | Query::Manifest { .. } | Query::Blob { .. } | Query::Upload { .. } => {
-                metadata::answer(&*view, &query)
-            }
+            Query::Cluster
+            | Query::Manifest { .. }
+            | Query::Blob { .. }
+            | Query::Upload { .. }
+            | Query::Authority => metadata::answer(&*view, &query),
             Query::Uploads(_)
             | Query::Repositories(_)
             | Query::Tags { .. }
             | Query::Referrers { .. }
-            | Query::DueDeletions { .. } => {
-                tokio::task::spawn_blocking(move || metadata::answer(&*view, &query))
-                    .await
-                    .map_err(|e| MetadataFailure::Stopped {
-                        reason: e.to_string(),
-                    })?
-            }
+            | Query::DueDeletions { .. }
+            | Query::Nodes => tokio::task::spawn_blocking(move || metadata::answer(&*view, &query))
+                .await
+                .map_err(|e| MetadataFailure::Stopped {
+                    reason: e.to_string(),
+                })?,
         };
         let answer = answer.map_err(|e| {
             tracing::error!(error = %e, "a query could not be answered");

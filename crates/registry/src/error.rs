@@ -230,6 +230,21 @@ impl From<Refusal> for Error {
             Refusal::IdempotencyKeyReused { repository } => {
                 Error::IdempotencyKeyReused { repository }
             }
+            refusal @ (Refusal::FormatTooLow { .. } | Refusal::FormatTooOld { .. }) => {
+                Error::internal(format!("the log's format has no such command: {refusal:?}"))
+            }
+            refusal @ (Refusal::NotFounded
+            | Refusal::AlreadyFounded
+            | Refusal::TokenUnknown
+            | Refusal::TokenUsed { .. }
+            | Refusal::TokenExpired
+            | Refusal::TokenRole { .. }
+            | Refusal::NodeUnknown
+            | Refusal::NodeRemoved
+            | Refusal::LastMember
+            | Refusal::FormatUnsupported { .. }) => Error::internal(format!(
+                "about nodes, and not about a repository: {refusal:?}"
+            )),
         }
     }
 }

@@ -46,6 +46,16 @@ impl From<&Answer> for pb::Answer {
             Answer::Deletions { objects } => Kind::Deletions(pb::DeletionsPage {
                 objects: objects.iter().map(deletion_to).collect(),
             }),
+            Answer::Nodes { nodes } => Kind::Nodes(pb::NodesPage {
+                nodes: nodes.iter().map(Into::into).collect(),
+            }),
+            Answer::Authority {
+                certificate,
+                sealed_key,
+            } => Kind::Authority(pb::AuthorityView {
+                certificate: certificate.clone(),
+                sealed_key: sealed_key.clone(),
+            }),
             Answer::RepositoryUnknown => Kind::RepositoryUnknown(pb::Empty {}),
             Answer::Absent => Kind::Absent(pb::Empty {}),
         };
@@ -82,6 +92,13 @@ impl TryFrom<pb::Answer> for Answer {
             Kind::Deletions(page) => Answer::Deletions {
                 objects: all::<_, DeletionRow>(page.objects)?,
             },
+            Kind::Nodes(page) => Answer::Nodes {
+                nodes: all(page.nodes)?,
+            },
+            Kind::Authority(view) => Answer::Authority {
+                certificate: view.certificate,
+                sealed_key: view.sealed_key,
+            },
             Kind::RepositoryUnknown(pb::Empty {}) => Answer::RepositoryUnknown,
             Kind::Absent(pb::Empty {}) => Answer::Absent,
         })
@@ -99,6 +116,7 @@ impl From<&ClusterView> for pb::ClusterView {
             time: view.time.0,
             format: view.format,
             repositories: view.repositories,
+            label: view.label.clone(),
         }
     }
 }
@@ -112,6 +130,7 @@ impl TryFrom<pb::ClusterView> for ClusterView {
             time: LogTime(view.time),
             format: view.format,
             repositories: view.repositories,
+            label: view.label,
         })
     }
 }

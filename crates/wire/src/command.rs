@@ -2,12 +2,15 @@
 
 use metadata::{
     Acknowledge, BeginWrite, Checkpoint, ClusterId, Command, CreateUpload, Entry, Epoch,
-    FinishUpload, LogIndex, LogTime, ManifestReference, Mount, ObjectKey, Precondition,
+    FinishUpload, LogIndex, LogTime, ManifestReference, Mount, NodeId, ObjectKey, Precondition,
     PutManifest, SealUpload, UploadEnd, WriteFrom,
 };
 use oci::{RepositoryName, Tag, UploadId};
 
-use crate::error::{DecodeError, required};
+use crate::error::{DecodeError, known_format, required};
+use crate::node::{
+    announcement_from, hash_from, hash_to, role_from, role_to, token_from, token_to,
+};
 use crate::pb;
 use crate::pb::command::Kind;
 use crate::upload::{parts_from, parts_to, progress_from};
@@ -114,6 +117,26 @@ impl From<&Command> for pb::Command {
             Command::ObjectsDeleted { keys } => Kind::ObjectsDeleted(pb::ObjectsDeleted {
                 keys: keys.iter().map(ObjectKey::to_string).collect(),
             }),
+            Command::FoundCluster(found) => Kind::FoundCluster(found.as_ref().into()),
+            Command::IssueJoinToken {
+                token,
+                hash,
+                role,
+                expires,
+            } => Kind::IssueJoinToken(pb::IssueJoinToken {
+                token: token_to(*token),
+                hash: hash_to(hash),
+                role: role_to(*role),
+                expires: expires.0,
+            }),
+            Command::JoinNode(join) => Kind::JoinNode(join.as_ref().into()),
+            Command::AnnounceNode { node, announcement } => Kind::AnnounceNode(pb::AnnounceNode {
+                node: node.0,
+                announcement: Some(announcement.into()),
+            }),
+            Command::RemoveNode { node } => Kind::RemoveNode(node.0),
+            Command::RaiseFormat { to } => Kind::RaiseFormat(*to),
+            Command::SetLabel { label } => Kind::SetLabel(label.clone()),
         };
         pb::Command { kind: Some(kind) }
     }
@@ -123,7 +146,7 @@ impl TryFrom<pb::Command> for Command {
     type Error = DecodeError;
 
     fn try_from(command: pb::Command) -> Result<Self, DecodeError> {
-        Ok(match required(command.kind, "the kind of a command")? {
+        let command = match required(command.kind, "the kind of a command")? {
             Kind::InitializeCluster(command) => Command::InitializeCluster {
                 cluster: cluster_from(&command.cluster)?,
             },
@@ -173,7 +196,24 @@ impl TryFrom<pb::Command> for Command {
                     .map(|key| key_from(key))
                     .collect::<Result<_, _>>()?,
             },
-        })
+            Kind::FoundCluster(found) => Command::FoundCluster(Box::new(found.try_into()?)),
+            Kind::IssueJoinToken(issue) => Command::IssueJoinToken {
+                token: token_from(&issue.token)?,
+                hash: hash_from(&issue.hash)?,
+                role: role_from(issue.role)?,
+                expires: LogTime(issue.expires),
+            },
+            Kind::JoinNode(join) => Command::JoinNode(Box::new(join.try_into()?)),
+            Kind::AnnounceNode(announce) => Command::AnnounceNode {
+                node: NodeId(announce.node),
+                announcement: announcement_from(announce.announcement)?,
+            },
+            Kind::RemoveNode(node) => Command::RemoveNode { node: NodeId(node) },
+            Kind::RaiseFormat(to) => Command::RaiseFormat { to },
+            Kind::SetLabel(label) => Command::SetLabel { label },
+        };
+        known_format(command.format(), "a command")?;
+        Ok(command)
     }
 }
 

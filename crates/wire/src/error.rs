@@ -1,5 +1,7 @@
 //! Why bytes were not understood.
 
+use metadata::FORMAT_MAX;
+
 /// The bytes are not what they should be, or a newer build wrote them. A member that meets this in its log stops.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot decode {what}: {problem}")]
@@ -22,6 +24,17 @@ impl DecodeError {
             "it is missing, or of a kind that this build does not know",
         )
     }
+}
+
+/// Refuses what has a format of the log that this build does not know.
+pub(crate) fn known_format(format: u32, what: &'static str) -> Result<(), DecodeError> {
+    if format <= FORMAT_MAX {
+        return Ok(());
+    }
+    let problem = format!(
+        "it has format {format} and this build knows formats up to {FORMAT_MAX}; a newer Holdfast wrote it"
+    );
+    Err(DecodeError::new(what, problem))
 }
 
 /// The value of a field that must be there.

@@ -9,6 +9,7 @@
 mod answer;
 mod command;
 mod error;
+mod node;
 pub mod peer;
 mod query;
 mod raft;

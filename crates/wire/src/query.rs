@@ -67,6 +67,8 @@ impl From<&Query> for pb::Query {
                 limit: *limit as u64,
                 now: now.0,
             }),
+            Query::Nodes => Kind::Nodes(pb::Empty {}),
+            Query::Authority => Kind::Authority(pb::Empty {}),
         };
         pb::Query { kind: Some(kind) }
     }
@@ -124,6 +126,8 @@ impl TryFrom<pb::Query> for Query {
                 limit: limit_from(query.limit),
                 now: LogTime(query.now),
             },
+            Kind::Nodes(pb::Empty {}) => Query::Nodes,
+            Kind::Authority(pb::Empty {}) => Query::Authority,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Conversions of replies and refusals.
 
-use metadata::{ClusterId, Refusal, Reply, SealedObject, WriteGrant};
+use metadata::{ClusterId, NodeId, Refusal, Reply, SealedObject, WriteGrant};
 
 use crate::error::{DecodeError, required};
+use crate::node::{nodes_from, nodes_to, role_from, role_to};
 use crate::pb;
 use crate::words::{
     bits_to, cluster_from, digest_from, digest_option_from, digest_to, digests_from, digests_to,
@@ -35,6 +36,8 @@ impl From<&Reply> for pb::Reply {
                 absent: *absent,
             }),
             Reply::DeletionContinues => Kind::DeletionContinues(pb::Empty {}),
+            Reply::Founded { node } => Kind::Founded(node.0),
+            Reply::NodeJoined { node } => Kind::NodeJoined(node.0),
             Reply::Refused(refusal) => Kind::Refused(refusal.into()),
         };
         pb::Reply { kind: Some(kind) }
@@ -72,6 +75,8 @@ impl TryFrom<pb::Reply> for Reply {
                 absent: put.absent,
             },
             Kind::DeletionContinues(pb::Empty {}) => Reply::DeletionContinues,
+            Kind::Founded(node) => Reply::Founded { node: NodeId(node) },
+            Kind::NodeJoined(node) => Reply::NodeJoined { node: NodeId(node) },
             Kind::Refused(refusal) => Reply::Refused(refusal.try_into()?),
         })
     }
@@ -112,6 +117,21 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::IdempotencyKeyReused { repository } => {
                 Kind::IdempotencyKeyReused(repository.as_str().to_owned())
             }
+            Refusal::NotFounded => Kind::NotFounded(empty),
+            Refusal::AlreadyFounded => Kind::AlreadyFounded(empty),
+            Refusal::TokenUnknown => Kind::TokenUnknown(empty),
+            Refusal::TokenUsed { node } => Kind::TokenUsed(node.0),
+            Refusal::TokenExpired => Kind::TokenExpired(empty),
+            Refusal::TokenRole { role } => Kind::TokenRole(role_to(*role)),
+            Refusal::NodeUnknown => Kind::NodeUnknown(empty),
+            Refusal::NodeRemoved => Kind::NodeRemoved(empty),
+            Refusal::LastMember => Kind::LastMember(empty),
+            Refusal::FormatTooOld { needed } => Kind::FormatTooOld(*needed),
+            Refusal::FormatTooLow { needed, current } => Kind::FormatTooLow(pb::FormatTooLow {
+                needed: *needed,
+                current: *current,
+            }),
+            Refusal::FormatUnsupported { nodes } => Kind::FormatUnsupported(nodes_to(nodes)),
         };
         pb::Refusal { kind: Some(kind) }
     }
@@ -152,6 +172,25 @@ impl TryFrom<pb::Refusal> for Refusal {
             Kind::Invalid(reason) => Refusal::Invalid { reason },
             Kind::IdempotencyKeyReused(repository) => Refusal::IdempotencyKeyReused {
                 repository: repository_from(&repository)?,
+            },
+            Kind::NotFounded(pb::Empty {}) => Refusal::NotFounded,
+            Kind::AlreadyFounded(pb::Empty {}) => Refusal::AlreadyFounded,
+            Kind::TokenUnknown(pb::Empty {}) => Refusal::TokenUnknown,
+            Kind::TokenUsed(node) => Refusal::TokenUsed { node: NodeId(node) },
+            Kind::TokenExpired(pb::Empty {}) => Refusal::TokenExpired,
+            Kind::TokenRole(role) => Refusal::TokenRole {
+                role: role_from(role)?,
+            },
+            Kind::NodeUnknown(pb::Empty {}) => Refusal::NodeUnknown,
+            Kind::NodeRemoved(pb::Empty {}) => Refusal::NodeRemoved,
+            Kind::LastMember(pb::Empty {}) => Refusal::LastMember,
+            Kind::FormatTooOld(needed) => Refusal::FormatTooOld { needed },
+            Kind::FormatTooLow(low) => Refusal::FormatTooLow {
+                needed: low.needed,
+                current: low.current,
+            },
+            Kind::FormatUnsupported(nodes) => Refusal::FormatUnsupported {
+                nodes: nodes_from(nodes),
             },
         })
     }

@@ -7,7 +7,7 @@ use metadata::{
 };
 use prost::Message;
 
-use crate::error::{DecodeError, required};
+use crate::error::{DecodeError, known_format, required};
 use crate::pb;
 use crate::strict;
 use crate::upload::progress_from;
@@ -69,6 +69,9 @@ pub fn encode_row(row: &Row) -> Vec<u8> {
             request: digest_to(request),
         }
         .encode_to_vec(),
+        Row::Node(row) => pb::NodeRow::from(row).encode_to_vec(),
+        Row::JoinToken(row) => pb::JoinTokenRow::from(row).encode_to_vec(),
+        Row::Authority(row) => pb::AuthorityRow::from(row).encode_to_vec(),
         Row::Present => Vec::new(),
     }
 }
@@ -136,6 +139,13 @@ pub fn decode_row(table: TableId, bytes: &[u8]) -> Result<Row, DecodeError> {
                 reply: required(row.reply, "a first answer's reply")?.try_into()?,
             }
         }
+        TableId::Node => Row::Node(strict::<pb::NodeRow>(bytes, "a node's row")?.try_into()?),
+        TableId::JoinToken => {
+            Row::JoinToken(strict::<pb::JoinTokenRow>(bytes, "a join token's row")?.try_into()?)
+        }
+        TableId::Authority => {
+            Row::Authority(strict::<pb::AuthorityRow>(bytes, "an authority's row")?.into())
+        }
         TableId::ManifestTag
         | TableId::Parent
         | TableId::BlobHolder
@@ -155,6 +165,8 @@ impl From<&ClusterRow> for pb::ClusterRow {
             repositories: row.repositories,
             replies: row.replies,
             replies_floor: row.replies_floor.0,
+            last_node: row.last_node,
+            label: row.label.clone(),
         }
     }
 }
@@ -163,6 +175,7 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
     type Error = DecodeError;
 
     fn try_from(row: pb::ClusterRow) -> Result<Self, DecodeError> {
+        known_format(row.format, "the cluster's row")?;
         Ok(ClusterRow {
             cluster: row.cluster.map(|bytes| cluster_from(&bytes)).transpose()?,
             time: LogTime(row.time),
@@ -170,6 +183,8 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
             repositories: row.repositories,
             replies: row.replies,
             replies_floor: LogIndex(row.replies_floor),
+            last_node: row.last_node,
+            label: row.label,
         })
     }
 }

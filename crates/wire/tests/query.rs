@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use metadata::{
     Answer, BlobView, ClusterId, ClusterView, DeletionRow, Epoch, LogTime, ManifestView,
-    MultipartId, ObjectKey, Page, Part, Payload, PrincipalName, Query, ReferrerView,
-    RepositoryView, SealedObject, TagView, UploadListed, UploadView,
+    MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeView, ObjectKey, Page, Part, Payload,
+    PrincipalName, Query, ReferrerView, RepositoryView, SealedObject, TagView, UploadListed,
+    UploadView,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use wire::{decode_answer, decode_query, encode_answer, encode_query};
@@ -75,6 +76,8 @@ fn queries_come_back_as_they_were() {
             limit: 1_000,
             now: LogTime(u64::MAX),
         },
+        Query::Nodes,
+        Query::Authority,
     ];
     for query in queries {
         let bytes = encode_query(&query);
@@ -110,6 +113,24 @@ fn upload_view() -> UploadView {
     }
 }
 
+fn node_view() -> NodeView {
+    NodeView {
+        node: NodeId(7),
+        role: NodeRole::Gateway,
+        key_hash: [9; 32],
+        announcement: NodeAnnouncement {
+            name: "gateway-7".to_owned(),
+            peer_address: "10.0.0.7:7070".to_owned(),
+            client_address: String::new(),
+            version: "1.0.0".to_owned(),
+            format_max: 1,
+        },
+        joined: LogTime(1),
+        announced: LogTime(2),
+        removed: Some(LogTime(3)),
+    }
+}
+
 #[test]
 fn answers_come_back_as_they_were() {
     let answers = [
@@ -118,7 +139,15 @@ fn answers_come_back_as_they_were() {
             time: LogTime(1),
             format: 1,
             repositories: 3,
+            label: Some("Blue".to_owned()),
         }),
+        Answer::Nodes {
+            nodes: vec![node_view(), node_view()],
+        },
+        Answer::Authority {
+            certificate: Bytes::from_static(b"certificate"),
+            sealed_key: Bytes::from_static(b"sealed"),
+        },
         Answer::Manifest(Box::new(ManifestView {
             digest: digest(),
             media_type: MediaType::OCI_INDEX,

@@ -3,14 +3,15 @@
 use oci::RepositoryName;
 
 use super::ApplyFailure;
-use crate::FORMAT;
 use crate::ids::{LogIndex, LogTime};
 use crate::keys::{self, Key, Range};
+use crate::node::{NodeId, NodeRow};
 use crate::object_key::ClusterId;
 use crate::reply::Refusal;
 use crate::rows::{ClusterRow, RepositoryRow};
-use crate::tables::{StorageFailure, Tables};
+use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
+use crate::{FORMAT, FORMAT_MAX};
 
 /// Why a verb ends before its effect.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ impl From<Refusal> for Stop {
 impl From<StorageFailure> for Stop {
     fn from(failure: StorageFailure) -> Stop {
         Stop::Failed(failure.into())
+    }
+}
+
+impl From<ApplyFailure> for Stop {
+    fn from(failure: ApplyFailure) -> Stop {
+        Stop::Failed(failure)
     }
 }
 
@@ -75,6 +82,8 @@ impl<'a> State<'a> {
             repositories: 0,
             replies: 0,
             replies_floor: LogIndex(0),
+            last_node: 0,
+            label: None,
         });
         cluster.time = cluster.time.max(stamped);
         Ok(State {
@@ -99,6 +108,32 @@ impl<'a> State<'a> {
     /// The cluster's name.
     pub(super) fn cluster_id(&self) -> Result<ClusterId, Refusal> {
         self.cluster.cluster.ok_or(Refusal::NotInitialized)
+    }
+
+    /// Whether there is an authority that could let nodes in.
+    pub(super) fn is_founded(&self) -> bool {
+        self.cluster.last_node > 0
+    }
+
+    pub(super) fn require_founded(&self) -> Result<(), Refusal> {
+        self.is_founded().then_some(()).ok_or(Refusal::NotFounded)
+    }
+
+    /// Stops a build that does not understand the log as it is now.
+    pub(super) fn check_format(&self) -> Result<(), ApplyFailure> {
+        let format = self.cluster.format;
+        if format > FORMAT_MAX {
+            return Err(ApplyFailure::NewerFormat { format });
+        }
+        Ok(())
+    }
+
+    /// Every node that is remembered, at most [`crate::NODES_MAX`].
+    pub(super) fn nodes(&self) -> Result<Vec<(NodeId, NodeRow)>, Stop> {
+        let all = Range::all(TableId::Node);
+        self.collect(&all, usize::MAX, |key, row| {
+            Some((keys::read_node(key)?, row))
+        })
     }
 
     pub(super) fn get<R: TypedRow>(&self, key: &Key<R>) -> Result<Option<R>, Stop> {

@@ -18,14 +18,17 @@ macro_rules! kinds {
 
 kinds!(command_kind, COMMANDS, Command:
     InitializeCluster, CreateUpload, BeginWrite, Checkpoint, Acknowledge, AcknowledgeCheckpoint, SealUpload,
-    FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted);
+    FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted,
+    FoundCluster, IssueJoinToken, JoinNode, AnnounceNode, RemoveNode, RaiseFormat, SetLabel);
 kinds!(reply_kind, REPLIES, Reply:
     Done, Initialized, UploadCreated, WriteGranted, Checkpointed, Acknowledged, Sealed, BlobFinished, Mounted,
-    MountMissed, ManifestPut, DeletionContinues, Refused);
+    MountMissed, ManifestPut, DeletionContinues, Founded, NodeJoined, Refused);
 kinds!(refusal_kind, REFUSALS, Refusal:
     OutcomeUnknown, AlreadyInitialized, NotInitialized, RepositoryUnknown, UploadUnknown, OffsetMismatch, Fenced,
     Sealed, WrongEnd, TooManyParts, BlobUnknown, BlobInUse, ManifestUnknown, BlobsUnknown, TagUnknown,
-    PreconditionFailed, DeletionInProgress, Invalid, IdempotencyKeyReused);
+    PreconditionFailed, DeletionInProgress, Invalid, IdempotencyKeyReused, NotFounded, AlreadyFounded,
+    TokenUnknown, TokenUsed, TokenExpired, TokenRole, NodeUnknown, NodeRemoved, LastMember, FormatTooOld, FormatTooLow,
+    FormatUnsupported);
 kinds!(row_kind, ROWS, Row:
     Cluster, Repository, Tag, Manifest, ManifestLink, Referrer, Blob, BlobLink, Count, Upload, UploadPart, Deletion,
-    Reply, CommandId, UploadId, FirstAnswer, Present);
+    Reply, CommandId, UploadId, FirstAnswer, Node, JoinToken, Authority, Present);

@@ -4,5 +4,6 @@
 mod fuzz;
 mod golden;
 mod kinds;
+mod node_samples;
 mod row_samples;
 mod samples;

@@ -20,6 +20,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
     rows.extend(blob_rows());
     rows.extend(upload_rows());
     rows.extend(reply_rows());
+    rows.extend(crate::node_samples::rows());
     rows
 }
 
@@ -31,6 +32,8 @@ fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
         repositories: 2,
         replies: 3,
         replies_floor: LogIndex(4),
+        last_node: 0,
+        label: None,
     };
     let repository = RepositoryRow {
         created: LogTime(5),

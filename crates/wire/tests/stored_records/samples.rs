@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use metadata::{
     Acknowledge, BeginWrite, Checkpoint, ClusterId, Command, CommandId, CreateUpload, Entry, Epoch,
-    FinishUpload, LogIndex, LogTime, ManifestReference, Mount, MultipartId, ObjectKey, Part,
-    Payload, Precondition, PrincipalName, Progress, PutManifest, Refusal, Reply, SealUpload,
-    SealedObject, TailObject, UploadEnd, WriteFrom, WriteGrant,
+    FinishUpload, LogIndex, LogTime, ManifestReference, Mount, MultipartId, NodeId, NodeRole,
+    ObjectKey, Part, Payload, Precondition, PrincipalName, Progress, PutManifest, Refusal, Reply,
+    SealUpload, SealedObject, TailObject, UploadEnd, WriteFrom, WriteGrant,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, OpaqueJson, RepositoryName, Tag, UploadId};
 
@@ -136,6 +136,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     commands.extend(upload_end_commands());
     commands.extend(put_manifest_commands());
     commands.extend(other_commands());
+    commands.extend(crate::node_samples::commands());
     commands
 }
 
@@ -367,6 +368,25 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::IdempotencyKeyReused {
             repository: repository(),
         },
+        Refusal::NotFounded,
+        Refusal::AlreadyFounded,
+        Refusal::TokenUnknown,
+        Refusal::TokenUsed { node: NodeId(5) },
+        Refusal::TokenExpired,
+        Refusal::TokenRole {
+            role: NodeRole::Gateway,
+        },
+        Refusal::NodeUnknown,
+        Refusal::NodeRemoved,
+        Refusal::LastMember,
+        Refusal::FormatTooOld { needed: 2 },
+        Refusal::FormatTooLow {
+            needed: 2,
+            current: 1,
+        },
+        Refusal::FormatUnsupported {
+            nodes: vec![NodeId(2), NodeId(300)],
+        },
     ]
 }
 
@@ -393,6 +413,8 @@ pub fn replies() -> Vec<Reply> {
             absent: 2,
         },
         Reply::DeletionContinues,
+        Reply::Founded { node: NodeId(1) },
+        Reply::NodeJoined { node: NodeId(0) },
         Reply::Refused(Refusal::TagUnknown),
     ]
 }

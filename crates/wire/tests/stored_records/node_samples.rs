@@ -1,0 +1,138 @@
+//! Commands and rows about nodes, join tokens and authorities, as full as they can be.
+
+use bytes::Bytes;
+use metadata::{
+    AuthorityRow, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof, JoinTokenId,
+    JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow, Row, TableId,
+};
+
+use crate::samples::cluster;
+
+pub fn announcement() -> NodeAnnouncement {
+    NodeAnnouncement {
+        name: "rack-1.node_a".to_owned(),
+        peer_address: "[fd00::1]:7070".to_owned(),
+        client_address: "registry.example:5000".to_owned(),
+        version: "0.1.0+abc".to_owned(),
+        format_max: 3,
+    }
+}
+
+fn token() -> JoinTokenId {
+    JoinTokenId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100)
+}
+
+/// Commands, every variant; the second is for those with more than one form.
+pub fn commands() -> Vec<(&'static str, Command)> {
+    let join = |proof, role| {
+        Command::JoinNode(Box::new(JoinNode {
+            proof,
+            role,
+            key_hash: [7; 32],
+            announcement: announcement(),
+        }))
+    };
+    let hash = [8; 32];
+    let token = token();
+    let mut commands = vec![
+        (
+            "",
+            Command::FoundCluster(Box::new(FoundCluster {
+                node: NodeId(1),
+                key_hash: [7; 32],
+                announcement: announcement(),
+                authority_certificate: Bytes::from_static(b"certificate"),
+                sealed_authority_key: Bytes::from_static(b"sealed key"),
+            })),
+        ),
+        (
+            "",
+            Command::IssueJoinToken {
+                token,
+                hash,
+                role: NodeRole::Gateway,
+                expires: LogTime(1_700_000_900_000),
+            },
+        ),
+        (
+            "token",
+            join(JoinProof::Token { token, hash }, NodeRole::Gateway),
+        ),
+        (
+            "bootstrap-secret",
+            join(JoinProof::BootstrapSecret, NodeRole::Member),
+        ),
+        (
+            "",
+            Command::AnnounceNode {
+                node: NodeId(5),
+                announcement: announcement(),
+            },
+        ),
+        ("", Command::RemoveNode { node: NodeId(5) }),
+        ("", Command::RaiseFormat { to: 2 }),
+    ];
+    commands.extend(later_commands().into_iter().map(|command| ("", command)));
+    commands.retain(|(_, command)| command.format() <= FORMAT_MAX);
+    commands
+}
+
+/// Commands of formats that not every build knows.
+pub fn later_commands() -> Vec<Command> {
+    vec![Command::SetLabel {
+        label: "Blue cluster".to_owned(),
+    }]
+}
+
+/// The cluster's row of a cluster that was founded, and of one whose format not every build knows.
+pub fn cluster_row(format: u32) -> Row {
+    Row::Cluster(ClusterRow {
+        cluster: Some(cluster()),
+        time: LogTime(1_700_000_000_123),
+        format,
+        repositories: 2,
+        replies: 3,
+        replies_floor: LogIndex(4),
+        last_node: 5,
+        label: (format > 1).then(|| "Blue cluster".to_owned()),
+    })
+}
+
+/// Rows of the three tables, and of a founded cluster.
+pub fn rows() -> Vec<(TableId, &'static str, Row)> {
+    let node = NodeRow {
+        role: NodeRole::Member,
+        key_hash: [7; 32],
+        announcement: announcement(),
+        joined: LogTime(5),
+        announced: LogTime(6),
+        removed: None,
+    };
+    let removed = NodeRow {
+        role: NodeRole::Gateway,
+        removed: Some(LogTime(7)),
+        ..node.clone()
+    };
+    let token = JoinTokenRow {
+        hash: [8; 32],
+        role: NodeRole::Gateway,
+        expires: LogTime(9),
+        used: Some(NodeId(5)),
+    };
+    let authority = AuthorityRow {
+        certificate: Bytes::from_static(b"certificate"),
+        sealed_key: Bytes::from_static(b"sealed key"),
+        created: LogTime(5),
+    };
+    let mut rows = vec![
+        (TableId::Cluster, "founded", cluster_row(1)),
+        (TableId::Node, "", Row::Node(node)),
+        (TableId::Node, "removed", Row::Node(removed)),
+        (TableId::JoinToken, "", Row::JoinToken(token)),
+        (TableId::Authority, "", Row::Authority(authority)),
+    ];
+    if FORMAT_MAX > 1 {
+        rows.push((TableId::Cluster, "format-2", cluster_row(2)));
+    }
+    rows
+}
