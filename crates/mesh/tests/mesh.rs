@@ -6,18 +6,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use identity::{
     ALPN_JOIN, Authority, CERTIFICATE_LIFE_DEFAULT, Credentials, NodeId, NodeIdentity, NodeKey,
     Revoked, Role, joining_client_config, server_name,
 };
 use mesh::Mesh;
-use metadata::{ClusterId, Query};
+use metadata::{
+    ClusterId, Command, CommandId, Entry, FoundCluster, JoinNode, JoinProof, JoinTokenId, LogIndex,
+    LogTime, NodeAnnouncement, Query, Reply,
+};
 use metadata_raft::{FirstStart, Member, MemberConfig};
 use peers::{Code, Connections, PeerTransport};
 use ports::{Deadline, MetadataStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use wire::peer::{AskRequest, VoteRequest};
+use wire::peer::{AskRequest, ProposeReply, ProposeRequest, VoteRequest};
 
 const CLUSTER: ClusterId = ClusterId(77);
 
@@ -92,8 +96,12 @@ impl Node {
 
     /// Asks as a node with these credentials.
     async fn asked_by(&self, credentials: &Credentials) -> Result<(), Code> {
+        self.asked(credentials, &Query::Cluster).await
+    }
+
+    async fn asked(&self, credentials: &Credentials, query: &Query) -> Result<(), Code> {
         let request = AskRequest {
-            query: wire::encode_query(&Query::Cluster).into(),
+            query: wire::encode_query(query).into(),
             patience_ms: 5_000,
         };
         let connections = Connections::new(Arc::new(Mesh::new(credentials.clone())));
@@ -104,6 +112,137 @@ impl Node {
             .map(drop)
             .map_err(|status| status.code())
     }
+
+    /// Proposes as a node with these credentials.
+    async fn proposed(
+        &self,
+        credentials: &Credentials,
+        sequence: u64,
+        command: &Command,
+    ) -> Result<Reply, Code> {
+        let entry = Entry {
+            id: CommandId {
+                incarnation: 7,
+                sequence,
+            },
+            seen: LogIndex(1),
+            stamped: LogTime(0),
+            command: command.clone(),
+        };
+        let request = ProposeRequest {
+            entry: wire::encode_entry(&entry).into(),
+            patience_ms: 5_000,
+        };
+        let connections = Connections::new(Arc::new(Mesh::new(credentials.clone())));
+        let mut client = connections.client(1, &self.address);
+        match client.propose(request).await {
+            Ok(reply) => match reply.into_inner() {
+                ProposeReply::Reply(bytes) => Ok(wire::decode_reply(&bytes).unwrap()),
+                other => panic!("{other:?}"),
+            },
+            Err(status) => Err(status.code()),
+        }
+    }
+}
+
+/// A node that says something of itself.
+fn announcement(name: &str) -> NodeAnnouncement {
+    NodeAnnouncement {
+        name: name.to_owned(),
+        peer_address: "127.0.0.1:7070".to_owned(),
+        client_address: String::new(),
+        version: "0.1.0".to_owned(),
+        format_max: metadata::FORMAT_MAX,
+    }
+}
+
+/// What is said of nodes: that a cluster is founded, and everything that only a founded one takes.
+fn commands_for_members() -> Vec<Command> {
+    let found = FoundCluster {
+        node: NodeId(1),
+        key_hash: [1; 32],
+        announcement: announcement("one"),
+        authority_certificate: Bytes::from_static(b"certificate"),
+        sealed_authority_key: Bytes::from_static(b"sealed"),
+    };
+    let join = JoinNode {
+        proof: JoinProof::BootstrapSecret,
+        role: Role::Member,
+        key_hash: [2; 32],
+        announcement: announcement("two"),
+    };
+    vec![
+        Command::FoundCluster(Box::new(found)),
+        Command::IssueJoinToken {
+            token: JoinTokenId(5),
+            hash: [3; 32],
+            role: Role::Gateway,
+            expires: LogTime(unix_ms() + 60_000),
+        },
+        Command::JoinNode(Box::new(join)),
+        Command::RaiseFormat {
+            to: metadata::FORMAT,
+        },
+        Command::RemoveNode { node: NodeId(2) },
+    ]
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_decides_nothing_about_nodes_and_gets_no_secret() {
+    let authority = authority();
+    let node = Node::start(&authority, 1).await;
+    let gateway = credentials(&authority, 3, Role::Gateway);
+    let member = credentials(&authority, 2, Role::Member);
+    let mut sequence = 0;
+    for command in commands_for_members() {
+        sequence += 1;
+        let refused = node.proposed(&gateway, sequence, &command).await;
+        assert_eq!(refused, Err(Code::PermissionDenied), "{command:?}");
+        // Nothing of it was in the log: a member is the first to propose it.
+        let reply = node.proposed(&member, 100 + sequence, &command).await;
+        assert!(
+            !matches!(reply, Ok(Reply::Refused(_)) | Err(_)),
+            "{command:?}: {reply:?}"
+        );
+    }
+    let refused = node.asked(&gateway, &Query::Authority).await;
+    assert_eq!(refused, Err(Code::PermissionDenied));
+    node.asked(&member, &Query::Authority).await.unwrap();
+    node.asked(&gateway, &Query::Nodes).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_speaks_for_itself_only() {
+    let authority = authority();
+    let node = Node::start(&authority, 1).await;
+    let member = credentials(&authority, 1, Role::Member);
+    let mut commands = commands_for_members();
+    node.proposed(&member, 1, &commands.remove(0))
+        .await
+        .unwrap();
+    let Command::JoinNode(mut join) = commands.remove(1) else {
+        panic!("it is the third");
+    };
+    join.role = Role::Gateway;
+    let joined = node.proposed(&member, 2, &Command::JoinNode(join)).await;
+    let id = NodeId(2);
+    assert_eq!(joined, Ok(Reply::NodeJoined { node: id }));
+    let gateway = credentials(&authority, id.0, Role::Gateway);
+    let announce = |node| Command::AnnounceNode {
+        node,
+        announcement: announcement("renamed"),
+    };
+    let said = node.proposed(&gateway, 3, &announce(id)).await;
+    assert_eq!(said, Ok(Reply::Done));
+    let refused = node.proposed(&gateway, 4, &announce(NodeId(1))).await;
+    assert_eq!(refused, Err(Code::PermissionDenied));
+    let said = node.proposed(&member, 5, &announce(id)).await;
+    assert_eq!(said, Ok(Reply::Done), "a member may pass it on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

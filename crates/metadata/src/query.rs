@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 
-use crate::command::{Part, Payload};
+use crate::command::{Command, Part, Payload};
 use crate::ids::{Epoch, LogTime, PrincipalName};
 use crate::node::{NodeAnnouncement, NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
-use crate::reply::SealedObject;
+use crate::reply::{Refusal, SealedObject};
 use crate::rows::DeletionRow;
 
 /// What may be asked. The right to see and the record come in one look-up.
@@ -163,6 +163,16 @@ pub struct ClusterView {
     pub repositories: u64,
     /// What people call the cluster. Format 2.
     pub label: Option<String>,
+}
+
+impl ClusterView {
+    /// Why `command` must not come into the log yet: an older build would have to stop over it. It is asked before the
+    /// command is sent to the log, since [`crate::apply`] can only refuse what every node has understood.
+    #[must_use]
+    pub fn format_refusal(&self, command: &Command) -> Option<Refusal> {
+        let (needed, current) = (command.format(), self.format);
+        (needed > current).then_some(Refusal::FormatTooLow { needed, current })
+    }
 }
 
 /// A node of the cluster.

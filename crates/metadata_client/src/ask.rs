@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metadata::Query;
+use peers::Code;
 use ports::{Answered, Deadline, MetadataFailure};
 use wire::peer::{AskReply, AskRequest};
 
@@ -45,6 +46,9 @@ impl Shared {
                     },
                     AskReply::Unavailable(reason) => problem = reason,
                 },
+                Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                    return Err(unavailable(status.message()));
+                }
                 Ok(Err(status)) => problem = status.to_string(),
                 Err(_) => problem = format!("node {} did not answer in time", member.node),
             }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use metadata::{Command, CommandId, Entry, LogIndex, LogTime, Query, Reply};
+use metadata::{Answer, Command, CommandId, Entry, FORMAT, LogIndex, LogTime, Query, Reply};
 use peers::{Connections, PeerTransport};
 use ports::{Answered, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::task::JoinHandle;
@@ -81,6 +81,13 @@ impl MetadataStore for Client {
         command: Command,
         deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
+        // Members of an older build would not even understand it.
+        if command.format() > FORMAT
+            && let Answer::Cluster(view) = self.read(Query::Cluster, deadline).await?.answer
+            && let Some(refusal) = view.format_refusal(&command)
+        {
+            return Ok(Reply::Refused(refusal));
+        }
         // A command says what its sender has seen, so that one that was long on its way is not taken for a new one.
         let seen = self.shared.seen(deadline).await?;
         let entry = Entry {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metadata::{Entry, Reply};
+use peers::Code;
 use ports::{Deadline, MetadataFailure};
 use wire::peer::{ProposeReply, ProposeRequest};
 
@@ -21,6 +22,8 @@ enum Attempt {
     Elsewhere(Option<u64>),
     /// It had no effect.
     Refused(String),
+    /// It had no effect, and will have none at any member.
+    Denied(String),
     /// It may have had an effect.
     Unknown(String),
 }
@@ -48,7 +51,8 @@ impl Shared {
                     continue;
                 }
                 Attempt::Elsewhere(_) => {}
-                Attempt::Refused(reason) => problem = reason,
+                Attempt::Denied(reason) if !may_have_effect => return Err(unavailable(reason)),
+                Attempt::Refused(reason) | Attempt::Denied(reason) => problem = reason,
                 Attempt::Unknown(reason) => {
                     may_have_effect = true;
                     problem = reason;
@@ -83,6 +87,9 @@ impl Shared {
                 ProposeReply::Unavailable(reason) => Attempt::Refused(reason),
                 ProposeReply::Unknown(reason) => Attempt::Unknown(reason),
             },
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                Attempt::Denied(status.message().to_owned())
+            }
             // The connection may have broken before or after the member took it: nobody knows.
             Ok(Err(status)) => {
                 Attempt::Unknown(format!("node {} did not answer: {status}", member.node))

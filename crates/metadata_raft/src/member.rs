@@ -273,7 +273,11 @@ impl Member {
                 ));
             }
         }
-        self.name_cluster().await
+        tokio::select! {
+            named = self.name_cluster() => named,
+            // What the log holds cannot be applied: nothing would come of waiting.
+            reason = self.failed() => Err(OpenFailure::Damaged { reason }),
+        }
     }
 
     /// Gives the cluster its id if it has none.

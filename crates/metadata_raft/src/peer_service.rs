@@ -6,9 +6,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use metadata::{Command, Query};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use openraft::storage::{Snapshot, SnapshotMeta};
-use peers::{PeerCalls, Request, Response, Status, Streaming};
+use peers::{Caller, PeerCalls, Request, Response, Status, Streaming};
 use ports::{Deadline, MetadataFailure, MetadataStore};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::peer::{
@@ -120,6 +121,32 @@ fn members_only<T>(request: &Request<T>) -> Result<(), Status> {
             caller.node
         ))),
     }
+}
+
+/// A gateway serves clients: it decides nothing about who is in the cluster, and speaks for no other node.
+fn check_proposer(caller: Caller, command: &Command) -> Result<(), Status> {
+    let is_allowed = match command {
+        Command::AnnounceNode { node, .. } => caller.is_member || node.0 == caller.node,
+        command => caller.is_member || !command.is_for_members_only(),
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "node {} is a gateway: a member has to propose this",
+        caller.node
+    )))
+}
+
+/// A gateway gets no secrets.
+fn check_asker(caller: Caller, query: &Query) -> Result<(), Status> {
+    if caller.is_member || !query.is_for_members_only() {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "node {} is a gateway: only members may ask this",
+        caller.node
+    )))
 }
 
 fn log_stopped(error: impl std::fmt::Display) -> Status {
@@ -256,10 +283,11 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<ProposeRequest>,
     ) -> Result<Response<ProposeReply>, Status> {
-        peers::caller(&request)?;
+        let caller = peers::caller(&request)?;
         let request = request.into_inner();
         let entry = wire::decode_entry(&request.entry)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        check_proposer(caller, &entry.command)?;
         let member = self.member()?;
         let deadline = deadline_after(request.patience_ms);
         let outcome = member.propose_as_leader(entry, deadline).await;
@@ -282,10 +310,11 @@ impl PeerCalls for PeerService {
     }
 
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskReply>, Status> {
-        peers::caller(&request)?;
+        let caller = peers::caller(&request)?;
         let request = request.into_inner();
         let query = wire::decode_query(&request.query)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        check_asker(caller, &query)?;
         let deadline = deadline_after(request.patience_ms);
         let reply = match self.member()?.read(query, deadline).await {
             Ok(answered) => AskReply::Answer {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metadata::{Command, CommandId, Entry, LogIndex, Reply};
+use metadata::{Answer, Command, CommandId, Entry, FORMAT, LogIndex, Query, Refusal, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
-use ports::{Deadline, MetadataFailure};
+use ports::{Deadline, MetadataFailure, MetadataStore};
 use wire::peer::{ProposeReply, ProposeRequest};
 
 use crate::member::Member;
@@ -62,6 +62,9 @@ impl Member {
             return Err(unavailable("its deadline has passed"));
         }
         self.check_open()?;
+        if let Some(refusal) = self.format_refusal(&command, deadline).await? {
+            return Ok(Reply::Refused(refusal));
+        }
         let seen = self
             .tables
             .view()
@@ -82,6 +85,23 @@ impl Member {
         metrics::histogram!("holdfast_metadata_propose_seconds")
             .record(started.elapsed().as_secs_f64());
         reply
+    }
+
+    /// Keeps what the log's format does not have out of the log, where it would stop every older build.
+    async fn format_refusal(
+        &self,
+        command: &Command,
+        deadline: Deadline,
+    ) -> Result<Option<Refusal>, MetadataFailure> {
+        if command.format() <= FORMAT {
+            return Ok(None);
+        }
+        match self.read(Query::Cluster, deadline).await?.answer {
+            Answer::Cluster(view) => Ok(view.format_refusal(command)),
+            other => Err(unavailable(format!(
+                "no answer about the cluster: {other:?}"
+            ))),
+        }
     }
 
     fn check_open(&self) -> Result<(), MetadataFailure> {
@@ -204,6 +224,14 @@ impl Member {
         else {
             return ProposeReply::Unavailable("too many commands are under way".to_owned());
         };
+        match self.format_refusal(&entry.command, deadline).await {
+            Ok(None) => {}
+            Ok(Some(refusal)) => {
+                let reply = Reply::Refused(refusal);
+                return ProposeReply::Reply(wire::encode_reply(&reply).into());
+            }
+            Err(failure) => return ProposeReply::Unavailable(failure.to_string()),
+        }
         entry.stamped = self.stamp();
         match self.attempt_here(&Arc::new(entry), deadline).await {
             Attempt::Reply(reply) => ProposeReply::Reply(wire::encode_reply(&reply).into()),
@@ -228,8 +256,7 @@ impl Member {
 mod tests {
     use super::*;
     use crate::MemberConfig;
-    use metadata::{Answer, ClusterId, Query, Refusal};
-    use ports::MetadataStore;
+    use metadata::ClusterId;
     use std::time::Duration;
 
     #[tokio::test]
