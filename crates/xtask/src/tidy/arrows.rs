@@ -42,6 +42,7 @@ const CRATES: &[(&str, Uses)] = &[
         "api",
         These(&["oci", "metadata", "ports", "registry", "auth", "jobs"]),
     ),
+    ("balancer", These(&[])),
     ("holdfast", All),
     ("xtask", These(&[])),
     ("holdfast-load", These(&[])),
