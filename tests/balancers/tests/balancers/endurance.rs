@@ -13,8 +13,10 @@ async fn pauses_are_endured_and_silence_is_not() -> anyhow::Result<()> {
     tokio::try_join!(
         pauses_are_endured(Kind::Haproxy),
         pauses_are_endured(Kind::Nginx),
+        pauses_are_endured(Kind::Own),
         silence_is_not_endured(Kind::Haproxy),
         silence_is_not_endured(Kind::Nginx),
+        silence_is_not_endured(Kind::Own),
     )?;
     Ok(())
 }
@@ -41,9 +43,11 @@ fn times_are_long(kind: Kind) {
     let text = match kind {
         Kind::Haproxy => include_str!("../../../../deploy/haproxy/haproxy.cfg"),
         Kind::Nginx => include_str!("../../../../deploy/nginx/nginx.conf"),
+        Kind::Own => include_str!("../../../../crates/balancer/src/settings.rs"),
     };
     let times: &[&str] = match kind {
         Kind::Haproxy => &["timeout client 15m", "timeout server 15m"],
+        Kind::Own => &["quiet_timeout: Duration::from_secs(15 * 60),"],
         Kind::Nginx => &[
             "client_body_timeout 15m;",
             "send_timeout 15m;",

@@ -1,11 +1,13 @@
-//! What HAProxy and nginx do with the files that users get, before nodes that fail on order and before a real node.
+//! What HAProxy and nginx do with the files that users get, and the balancer of `holdfast up` without any, before nodes that
+//! fail on order and before a real node.
 //!
-//! A module holds what both have to do, one what each does alone, and one the real node. Each test has its own balancer.
+//! A module holds what all have to do, and one what each does alone. Each test has its own balancer.
 
-mod both;
+mod all;
+mod checked;
 mod endurance;
-mod haproxy;
 mod nginx;
+mod own;
 mod repeated;
 mod streamed;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 use balancers::{Fault, Nodes};
 use bytes::Bytes;
 use harness::{Client, Haproxy, Nginx, Reply};
+use own::Own;
 
 /// A manifest, by its path.
 const MANIFEST: &str = "/v2/library/app/manifests/v1";
@@ -35,10 +38,11 @@ const BEFORE_THE_ANSWER: [Fault; 4] = [
 /// Longer than any check of health and its consequences take.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A balancer with the shipped file.
+/// A balancer with the shipped file, or our own.
 enum Balancer {
     Haproxy(Haproxy),
     Nginx(Nginx),
+    Own(Own),
 }
 
 /// Which one.
@@ -46,14 +50,16 @@ enum Balancer {
 enum Kind {
     Haproxy,
     Nginx,
+    Own,
 }
 
 impl Balancer {
-    fn start(kind: Kind, addresses: &[String]) -> anyhow::Result<Self> {
+    async fn start(kind: Kind, addresses: &[String]) -> anyhow::Result<Self> {
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
         Ok(match kind {
             Kind::Haproxy => Self::Haproxy(Haproxy::start(&addresses)?),
             Kind::Nginx => Self::Nginx(Nginx::start(&addresses)?),
+            Kind::Own => Self::Own(Own::start(&addresses).await?),
         })
     }
 
@@ -61,6 +67,7 @@ impl Balancer {
         match self {
             Self::Haproxy(haproxy) => haproxy.address(),
             Self::Nginx(nginx) => nginx.address(),
+            Self::Own(own) => own.address(),
         }
     }
 
@@ -73,6 +80,7 @@ impl Balancer {
         match self {
             Self::Haproxy(haproxy) => haproxy.memory_peak_bytes(),
             Self::Nginx(nginx) => nginx.memory_peak_bytes(),
+            Self::Own(own) => own.memory_peak_bytes(),
         }
     }
 }
@@ -80,7 +88,7 @@ impl Balancer {
 /// Three nodes and a balancer in front of them, with nothing seen yet.
 async fn cluster(kind: Kind) -> anyhow::Result<(Nodes, Balancer)> {
     let nodes = Nodes::start().await?;
-    let balancer = Balancer::start(kind, &nodes.addresses())?;
+    let balancer = Balancer::start(kind, &nodes.addresses()).await?;
     Ok((nodes, balancer))
 }
 
@@ -102,13 +110,18 @@ fn bytes_of(length: usize) -> Bytes {
     Bytes::from(vec![0xA5; length])
 }
 
-/// Each check that both have to pass, as a test of each.
-macro_rules! for_both {
-    ($($module:ident::$check:ident,)*) => {
+/// Each check that all have to pass, as a test of each.
+macro_rules! for_all {
+    ($($module:ident::$check:ident,)*; without nginx: $($more:ident::$without:ident,)*) => {
         mod with_haproxy {$(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $check() -> anyhow::Result<()> {
                 crate::$module::$check(crate::Kind::Haproxy).await
+            }
+        )*$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $without() -> anyhow::Result<()> {
+                crate::$more::$without(crate::Kind::Haproxy).await
             }
         )*}
         mod with_nginx {$(
@@ -117,17 +130,34 @@ macro_rules! for_both {
                 crate::$module::$check(crate::Kind::Nginx).await
             }
         )*}
+        mod with_own {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $check() -> anyhow::Result<()> {
+                crate::$module::$check(crate::Kind::Own).await
+            }
+        )*$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $without() -> anyhow::Result<()> {
+                crate::$more::$without(crate::Kind::Own).await
+            }
+        )*}
     };
 }
 
-for_both! {
-    both::requests_take_turns,
-    both::refusing_node_is_passed_by_with_every_method,
-    both::no_node_is_a_503_in_oci_json,
-    both::real_node_is_pushed_to_and_pulled_from,
+for_all! {
+    all::requests_take_turns,
+    all::refusing_node_is_passed_by_with_every_method,
+    all::no_node_is_a_503_in_oci_json,
+    all::real_node_is_pushed_to_and_pulled_from,
     repeated::reads_openings_and_closings_are_repeated,
     repeated::patch_and_large_put_are_not_repeated,
     repeated::manifest_in_pieces_is_repeated,
     repeated::cut_answer_is_cut_and_not_repeated,
     streamed::upload_of_256_mib_is_not_buffered,
+    ;
+    without nginx:
+    checked::unready_node_is_left_alone_until_no_node_is_ready,
+    checked::manifest_whose_node_fails_is_201_of_another_node_200_times,
+    checked::small_blob_is_repeated_and_large_manifest_is_not,
+    checked::delete_is_not_repeated,
 }

@@ -106,7 +106,7 @@ pub async fn patch_and_large_put_are_not_repeated(kind: Kind) -> anyhow::Result<
             let large = kept.request(method, UPLOAD).body(bytes_of(4 << 20));
             match kind {
                 Kind::Haproxy => fails_or_ends(&nodes, fault, large).await?,
-                Kind::Nginx => is_not_repeated(&nodes, fault, large).await?,
+                Kind::Nginx | Kind::Own => is_not_repeated(&nodes, fault, large).await?,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What both balancers do with requests that no node spoils half-way.
+//! What all balancers do with requests that no node spoils half-way.
 
 use harness::{HoldfastServer, Reply};
 
@@ -81,7 +81,7 @@ pub async fn no_node_is_a_503_in_oci_json(kind: Kind) -> anyhow::Result<()> {
 /// A small image goes through to the real program and comes back with the same bytes; the program's own errors stay its own.
 pub async fn real_node_is_pushed_to_and_pulled_from(kind: Kind) -> anyhow::Result<()> {
     let node = HoldfastServer::start()?;
-    let balancer = Balancer::start(kind, &[node.address().to_owned()])?;
+    let balancer = Balancer::start(kind, &[node.address().to_owned()]).await?;
     let client = balancer.client();
     let manifest_type = "application/vnd.oci.image.manifest.v1+json";
     for tag in ["v1", "v2", "v3"] {

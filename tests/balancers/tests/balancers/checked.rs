@@ -1,4 +1,4 @@
-//! What HAProxy does alone: it knows which nodes are ready, and repeats no `DELETE`.
+//! What HAProxy and our own balancer do, and nginx does not: they know which nodes are ready, and repeat no `DELETE`.
 
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,8 @@ async fn until_answered_by(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unready_node_is_left_alone_until_no_node_is_ready() -> anyhow::Result<()> {
-    let (nodes, balancer) = cluster(Kind::Haproxy).await?;
+pub async fn unready_node_is_left_alone_until_no_node_is_ready(kind: Kind) -> anyhow::Result<()> {
+    let (nodes, balancer) = cluster(kind).await?;
     let client = balancer.client();
     assert_eq!(round(&nodes, &client).await?, [0, 1, 2]);
 
@@ -72,9 +71,10 @@ async fn unready_node_is_left_alone_until_no_node_is_ready() -> anyhow::Result<(
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn manifest_whose_node_fails_is_201_of_another_node_200_times() -> anyhow::Result<()> {
-    let (nodes, balancer) = cluster(Kind::Haproxy).await?;
+pub async fn manifest_whose_node_fails_is_201_of_another_node_200_times(
+    kind: Kind,
+) -> anyhow::Result<()> {
+    let (nodes, balancer) = cluster(kind).await?;
     let client = balancer.client();
     for turn in 0..200 {
         nodes.order(BEFORE_THE_ANSWER[turn % BEFORE_THE_ANSWER.len()]);
@@ -89,9 +89,8 @@ async fn manifest_whose_node_fails_is_201_of_another_node_200_times() -> anyhow:
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn small_blob_is_repeated_and_large_manifest_is_not() -> anyhow::Result<()> {
-    let (nodes, balancer) = cluster(Kind::Haproxy).await?;
+pub async fn small_blob_is_repeated_and_large_manifest_is_not(kind: Kind) -> anyhow::Result<()> {
+    let (nodes, balancer) = cluster(kind).await?;
     for fault in BEFORE_THE_ANSWER {
         nodes.order(fault);
         let client = balancer.client();
@@ -107,9 +106,8 @@ async fn small_blob_is_repeated_and_large_manifest_is_not() -> anyhow::Result<()
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delete_is_not_repeated() -> anyhow::Result<()> {
-    let (nodes, balancer) = cluster(Kind::Haproxy).await?;
+pub async fn delete_is_not_repeated(kind: Kind) -> anyhow::Result<()> {
+    let (nodes, balancer) = cluster(kind).await?;
     for fault in BEFORE_THE_ANSWER {
         let client = balancer.client();
         is_not_repeated(&nodes, fault, client.delete(MANIFEST)).await?;
