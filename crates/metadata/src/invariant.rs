@@ -8,6 +8,7 @@ mod blob_counts;
 mod deletions;
 mod holders;
 mod manifest_links;
+mod nodes;
 mod referrers;
 mod replies;
 mod repository_counts;
@@ -18,6 +19,10 @@ pub use blob_counts::blob_counts_are_exact;
 pub use deletions::no_live_object_is_queued;
 pub use holders::holders_mirror_links;
 pub use manifest_links::{manifest_counts_are_exact, required_blobs_are_visible};
+pub use nodes::{
+    every_node_knows_the_format, founded_cluster_has_a_member, nodes_are_their_keys,
+    used_tokens_name_nodes,
+};
 pub use referrers::{parents_mirror_links, referrers_mirror_links};
 pub use replies::{first_answers_are_ordered, replies_are_ordered};
 pub use repository_counts::repository_counts_are_exact;
@@ -63,7 +68,11 @@ pub fn check_all(tables: &dyn ReadTables) -> Result<(), Broken> {
     finished_uploads_are_ordered(tables)?;
     no_live_object_is_queued(tables)?;
     replies_are_ordered(tables)?;
-    first_answers_are_ordered(tables)
+    first_answers_are_ordered(tables)?;
+    nodes_are_their_keys(tables)?;
+    used_tokens_name_nodes(tables)?;
+    founded_cluster_has_a_member(tables)?;
+    every_node_knows_the_format(tables)
 }
 
 /// Every row of a table by its key.

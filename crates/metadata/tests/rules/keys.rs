@@ -1,7 +1,10 @@
 //! The order of keys is the order of what they are made from, and keys are read back as they were made.
 
 use metadata::keys::{self, Key};
-use metadata::{ClusterId, CommandId, Epoch, LogIndex, LogTime, ObjectKey, PrincipalName, TableId};
+use metadata::{
+    ClusterId, CommandId, Epoch, JoinTokenId, LogIndex, LogTime, NodeId, ObjectKey, PrincipalName,
+    TableId,
+};
 use oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 use proptest::prelude::*;
 
@@ -91,6 +94,9 @@ proptest! {
         let id = |incarnation, sequence| CommandId { incarnation, sequence };
         check(id(a, m), id(b, n), |k| keys::reply(*k), keys::read_reply)?;
         check(LogIndex(m), LogIndex(n), |k| keys::reply_order(*k), keys::read_reply_order)?;
+        check(NodeId(m), NodeId(n), |k| keys::node(*k), keys::read_node)?;
+        check(JoinTokenId(a), JoinTokenId(b), |k| keys::join_token(*k), keys::read_join_token)?;
+        check(p, q, |k| keys::authority(*k), keys::read_authority)?;
     }
 
     #[test]

@@ -2,14 +2,20 @@
 //! every invariant, for the number of rows that it touches, and, when it is refused, for having changed nothing.
 
 mod blobs;
+mod formats;
+mod founding;
+mod join_tokens;
 mod keys;
 mod lists;
 mod manifest_deletions;
 mod manifests;
 mod model;
+mod node_histories;
+mod nodes;
 mod preconditions;
 mod properties;
 mod replies;
+mod roster;
 mod sparse_images;
 mod upload_ends;
 mod uploads;
