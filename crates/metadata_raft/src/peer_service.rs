@@ -123,7 +123,7 @@ fn members_only<T>(request: &Request<T>) -> Result<(), Status> {
     }
 }
 
-/// A gateway serves clients: it decides nothing about who is in the cluster, and speaks for no other node.
+/// Rule 5.8: a gateway decides nothing about who is in the cluster, and speaks for no other node.
 fn check_proposer(caller: Caller, command: &Command) -> Result<(), Status> {
     let is_allowed = match command {
         Command::AnnounceNode { node, .. } => caller.is_member || node.0 == caller.node,

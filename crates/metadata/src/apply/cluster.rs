@@ -1,4 +1,5 @@
-//! The cluster gets its name, its first member and authority, its label, and the next format of its log.
+//! The cluster gets its name, its first member and authority, its label, and the next format of its log. Rules 3.7 and
+//! 5.6.
 
 use super::node::check_announcement;
 use super::state::{State, Stop, invalid};

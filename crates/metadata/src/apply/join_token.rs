@@ -1,5 +1,5 @@
 //! Join tokens are issued, and forgotten when they have expired. A used one is kept until then: whoever tries it again is
-//! told who was let in by it.
+//! told who was let in by it. Rule 5.7.
 
 use super::state::{State, Stop, invalid};
 use crate::ids::LogTime;

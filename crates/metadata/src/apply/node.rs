@@ -1,4 +1,4 @@
-//! Nodes join, say what they are, and are removed. Rule 5.6.
+//! Nodes join, say what they are, and are removed. Rules 5.6 and 5.7.
 //!
 //! A node is its key: the same key gets the same id again, and a removed one none. Removed nodes are remembered until every
 //! certificate that they could show has ended long ago, and forgotten a few with each node that joins.

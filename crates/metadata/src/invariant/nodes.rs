@@ -1,4 +1,5 @@
-//! Who belongs to the cluster: ids and keys are never given twice, and there is always a member. Rules 5.6 to 5.8.
+//! Who belongs to the cluster: ids and keys are never given twice, and there is always a member. Rules 3.7,
+//! 5.6 and 5.7.
 
 use std::collections::{BTreeMap, BTreeSet};
 

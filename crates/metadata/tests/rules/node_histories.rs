@@ -1,5 +1,5 @@
 //! Random histories of nodes: every invariant holds after each entry (the world checks them), the log decides as a simple
-//! model does, and the same log makes the same tables. Promise P6, rules 5.6 to 5.8.
+//! model does, and the same log makes the same tables. Promise P6, rules 3.7, 5.6 and 5.7.
 
 use std::collections::{BTreeMap, BTreeSet};
 
