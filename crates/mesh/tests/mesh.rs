@@ -103,6 +103,7 @@ impl Node {
         let request = AskRequest {
             query: wire::encode_query(query).into(),
             patience_ms: 5_000,
+            may_be_stale: false,
         };
         let connections = Connections::new(Arc::new(Mesh::new(credentials.clone())));
         let mut client = connections.client(1, &self.address);

@@ -2,60 +2,122 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use metadata::Query;
 use peers::Code;
 use ports::{Answered, Deadline, MetadataFailure};
 use wire::peer::{AskReply, AskRequest};
 
+use crate::roster::MemberAddress;
 use crate::{Shared, unavailable};
 
 /// A member that says nothing for so long may be cut off or stopped: another one is asked.
 const ATTEMPT_MAX: Duration = Duration::from_millis(700);
-/// After everybody was asked once, in vain.
+/// A member that may answer from its last state tries to have it confirmed for so long, unless it knows better.
+const CONFIRM_TIME_MAX: Duration = Duration::from_millis(500);
+/// After an attempt in vain, times the attempts so far, and at most.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
+const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
+
+/// What one attempt came to.
+enum Attempt {
+    Answered(Answered),
+    /// No member will answer it.
+    Denied(String),
+    Nothing(String),
+}
 
 impl Shared {
+    /// Asks for a confirmed answer.
     pub(crate) async fn ask(
         &self,
         query: &Query,
         deadline: Deadline,
     ) -> Result<Answered, MetadataFailure> {
-        let query = wire::encode_query(query);
+        self.ask_members(query, false, deadline).await
+    }
+
+    /// Asks for a confirmed answer, and when nobody has confirmed anything for long, for the last state of anybody.
+    pub(crate) async fn ask_even_stale(
+        &self,
+        query: &Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        let confirmed = |until| self.ask_members(query, false, until);
+        let freshness = &self.pulse.freshness;
+        match freshness.confirmed_unless_lost(deadline, confirmed).await {
+            Some(outcome) => outcome,
+            None => self.ask_members(query, true, deadline).await,
+        }
+    }
+
+    async fn ask_members(
+        &self,
+        query: &Query,
+        may_be_stale: bool,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        let query: Bytes = wire::encode_query(query).into();
         let mut problem = "there is no member to ask".to_owned();
+        let mut pause = Duration::ZERO;
         while Deadline::now() < deadline {
-            let Some(member) = self.roster.next() else {
-                break;
-            };
-            let until = deadline.min(Deadline::now() + ATTEMPT_MAX);
-            let patience = until.saturating_duration_since(Deadline::now());
-            let request = AskRequest {
-                query: query.clone().into(),
-                patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
-            };
-            let mut client = self.connections.client(member.node, &member.address);
-            match tokio::time::timeout_at(until, client.ask(request)).await {
-                Ok(Ok(reply)) => match reply.into_inner() {
-                    AskReply::Answer { answer, stale } => match wire::decode_answer(&answer) {
-                        Ok(answer) => {
-                            if !stale {
-                                self.pulse.felt();
-                            }
-                            return Ok(Answered { answer, stale });
+            if let Some(member) = self.roster.next() {
+                match self.ask_one(&member, &query, may_be_stale, deadline).await {
+                    Attempt::Answered(answered) => {
+                        if !answered.stale {
+                            self.pulse.freshness.confirmed();
                         }
-                        Err(error) => problem = error.to_string(),
-                    },
-                    AskReply::Unavailable(reason) => problem = reason,
-                },
-                Ok(Err(status)) if status.code() == Code::PermissionDenied => {
-                    return Err(unavailable(status.message()));
+                        return Ok(answered);
+                    }
+                    Attempt::Denied(reason) => return Err(unavailable(reason)),
+                    Attempt::Nothing(reason) => problem = reason,
                 }
-                Ok(Err(status)) => problem = status.to_string(),
-                Err(_) => problem = format!("node {} did not answer in time", member.node),
             }
-            tokio::time::sleep(RETRY_AFTER).await;
+            pause = (pause + RETRY_AFTER).min(RETRY_AFTER_MAX);
+            tokio::time::sleep_until(deadline.min(Deadline::now() + pause)).await;
         }
         Err(unavailable(format!(
             "no member answered before the deadline; the last problem: {problem}"
         )))
+    }
+
+    /// One attempt at one member.
+    async fn ask_one(
+        &self,
+        member: &MemberAddress,
+        query: &Bytes,
+        may_be_stale: bool,
+        deadline: Deadline,
+    ) -> Attempt {
+        let until = deadline.min(Deadline::now() + ATTEMPT_MAX);
+        let mut patience = until.saturating_duration_since(Deadline::now());
+        if may_be_stale {
+            // Its last state has to arrive before it is given up.
+            patience = patience.min(CONFIRM_TIME_MAX);
+        }
+        let request = AskRequest {
+            query: query.clone(),
+            patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+            may_be_stale,
+        };
+        let mut client = self.connections.client(member.node, &member.address);
+        match tokio::time::timeout_at(until, client.ask(request)).await {
+            Ok(Ok(reply)) => match reply.into_inner() {
+                // Nobody asked for it.
+                AskReply::Answer { stale: true, .. } if !may_be_stale => {
+                    Attempt::Nothing(format!("node {} is stale", member.node))
+                }
+                AskReply::Answer { answer, stale } => match wire::decode_answer(&answer) {
+                    Ok(answer) => Attempt::Answered(Answered { answer, stale }),
+                    Err(error) => Attempt::Nothing(error.to_string()),
+                },
+                AskReply::Unavailable(reason) => Attempt::Nothing(reason),
+            },
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                Attempt::Denied(status.message().to_owned())
+            }
+            Ok(Err(status)) => Attempt::Nothing(status.to_string()),
+            Err(_) => Attempt::Nothing(format!("node {} did not answer in time", member.node)),
+        }
     }
 }

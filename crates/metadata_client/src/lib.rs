@@ -107,10 +107,18 @@ impl MetadataStore for Client {
         self.shared.ask(&query, deadline).await
     }
 
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        self.shared.ask_even_stale(&query, deadline).await
+    }
+
     fn health(&self) -> Health {
         let none = LogIndex(0);
         Health {
-            can_confirm: self.shared.pulse.is_fresh(),
+            can_confirm: self.shared.pulse.freshness.is_ready(),
             leader: false,
             term: 0,
             last_log: none,

@@ -7,26 +7,27 @@ use std::time::{Duration, Instant};
 
 use metadata::LogIndex;
 use parking_lot::Mutex;
+use ports::metadata_store::freshness::Freshness;
 use ports::{Deadline, MetadataFailure};
 use wire::peer::{ConfirmReply, ConfirmRequest};
 
 use crate::{Shared, unavailable};
 
 const BEAT_EVERY: Duration = Duration::from_millis(500);
+const BEAT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// A member that does not confirm for so long is passed over.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(700);
-/// A confirmation counts for so long.
-const FRESH_FOR: Duration = Duration::from_secs(2);
 /// An index counts as seen for so long: replies are remembered for ten minutes.
 const SEEN_FOR: Duration = Duration::from_secs(30);
 /// Between two tries, while nobody confirms.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// The last confirmation.
+/// How far the log was when somebody last confirmed something, and when that was.
 #[derive(Default)]
 pub(crate) struct Pulse {
     index: AtomicU64,
-    at: Mutex<Option<Instant>>,
+    index_at: Mutex<Option<Instant>>,
+    pub(crate) freshness: Freshness,
 }
 
 impl Pulse {
@@ -34,38 +35,37 @@ impl Pulse {
         LogIndex(self.index.load(Ordering::Acquire))
     }
 
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.is_younger_than(FRESH_FOR)
-    }
-
-    /// Somebody answered from a confirmed state.
-    pub(crate) fn felt(&self) {
-        *self.at.lock() = Some(Instant::now());
-    }
-
-    fn is_younger_than(&self, age: Duration) -> bool {
-        self.at.lock().is_some_and(|at| at.elapsed() < age)
-    }
-
     fn confirmed(&self, index: u64) {
         self.index.fetch_max(index, Ordering::AcqRel);
-        self.felt();
+        *self.index_at.lock() = Some(Instant::now());
+        self.freshness.confirmed();
+    }
+
+    fn index_is_recent(&self) -> bool {
+        self.index_at
+            .lock()
+            .is_some_and(|at| at.elapsed() < SEEN_FOR)
     }
 }
 
 /// Confirms as long as the client lives.
 pub(crate) async fn beat(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
-        shared.confirm().await;
+        let confirmed = shared.confirm().await;
         drop(shared);
-        tokio::time::sleep(BEAT_EVERY).await;
+        let pause = if confirmed {
+            BEAT_EVERY
+        } else {
+            BEAT_AGAIN_AFTER
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
 impl Shared {
     /// An index that the log has reached; a recent one is good enough.
     pub(crate) async fn seen(&self, deadline: Deadline) -> Result<LogIndex, MetadataFailure> {
-        while self.pulse.index() == LogIndex(0) || !self.pulse.is_younger_than(SEEN_FOR) {
+        while self.pulse.index() == LogIndex(0) || !self.pulse.index_is_recent() {
             if deadline <= Deadline::now() {
                 return Err(unavailable("no member could be reached"));
             }

@@ -137,6 +137,53 @@ async fn member_that_dies_is_not_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_pulls_get_the_last_state_of_a_member() {
+    let group = Group::of_three().await;
+    let client = group.client();
+    client.read(Query::Cluster, soon()).await.unwrap();
+    assert!(client.health().can_confirm);
+    for (member, serving) in &group.members[..2] {
+        serving.abort();
+        member.shutdown().await;
+    }
+    let look = || client.read_even_stale(Query::Cluster, soon());
+    let began = Deadline::now();
+    let first = look().await.unwrap();
+    assert!(first.stale, "{first:?}");
+    let took = began.elapsed();
+    assert!(Duration::from_secs(4) < took, "{took:?}");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(!client.health().can_confirm);
+    for _ in 0..5 {
+        let began = Deadline::now();
+        let next = look().await.unwrap();
+        assert!(next.stale && next.answer == first.answer, "{next:?}");
+        // Members that are gone may be tried before the one that is left.
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+    let deadline = Deadline::now() + Duration::from_millis(500);
+    let read = client.read(Query::Cluster, deadline).await;
+    assert!(
+        matches!(read, Err(MetadataFailure::Unavailable { .. })),
+        "{read:?}"
+    );
+    // Nobody is left who knows anything.
+    let (member, serving) = &group.members[2];
+    serving.abort();
+    member.shutdown().await;
+    let deadline = Deadline::now() + Duration::from_millis(500);
+    let read = client.read_even_stale(Query::Cluster, deadline).await;
+    assert!(
+        matches!(read, Err(MetadataFailure::Unavailable { .. })),
+        "{read:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_members_nothing_was_done() {
     let nobody = MemberAddress {
         node: 1,

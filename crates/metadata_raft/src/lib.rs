@@ -25,6 +25,7 @@ mod member;
 mod peer_network;
 mod peer_service;
 mod propose;
+mod read;
 mod read_index;
 mod snapshot;
 mod stamper;

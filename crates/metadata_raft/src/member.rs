@@ -14,6 +14,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use peers::{Connections, NoTransport, PeerConnection, PeerTransport};
+use ports::metadata_store::freshness::Freshness;
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +25,7 @@ use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
 use crate::peer_network::PeerNetworks;
 use crate::peer_service;
+use crate::read;
 use crate::read_index::ReadIndex;
 use crate::snapshot::SnapshotFolder;
 use crate::stamper::ClockStamper;
@@ -127,7 +129,8 @@ pub struct Member {
     stamper: Mutex<Option<(u64, ClockStamper)>>,
     started: Instant,
     log: LogStore,
-    reads: ReadIndex,
+    pub(crate) reads: ReadIndex,
+    pub(crate) freshness: Freshness,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
     /// Held until the member is shut down.
@@ -196,6 +199,7 @@ impl Member {
             started: Instant::now(),
             log,
             reads,
+            freshness: Freshness::new(),
             tasks: Mutex::new(vec![reads_task]),
             stop,
             lock: Mutex::new(Some(lock)),
@@ -205,8 +209,9 @@ impl Member {
             member.shutdown().await;
             return Err(failure);
         }
+        let trying = tokio::spawn(read::keep_trying(Arc::downgrade(&member), stopped.clone()));
         let housekeeping = tokio::spawn(keep_house(Arc::downgrade(&member), stopped));
-        member.tasks.lock().push(housekeeping);
+        member.tasks.lock().extend([trying, housekeeping]);
         Ok(member)
     }
 
@@ -528,54 +533,15 @@ impl MetadataStore for Member {
     }
 
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
-        let index = self.reads.confirmed(deadline).await?;
-        if self.tables.view().applied.map(|id| LogIndex(id.index)) < Some(index) {
-            let mut applied = self.tables.watch_applied();
-            let reached = applied.wait_for(|applied| applied.map(LogIndex) >= Some(index));
-            match tokio::time::timeout_at(deadline, reached).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => {
-                    return Err(MetadataFailure::Stopped {
-                        reason: "the tables are closed".to_owned(),
-                    });
-                }
-                Err(_) => {
-                    return Err(MetadataFailure::Unavailable {
-                        reason: "this node had not applied the latest entries before the deadline"
-                            .to_owned(),
-                    });
-                }
-            }
-        }
-        let view = self.tables.view();
-        let answer = match query {
-            // One or a few rows: quicker than a change of threads.
-            Query::Cluster
-            | Query::Manifest { .. }
-            | Query::Blob { .. }
-            | Query::Upload { .. }
-            | Query::Authority => metadata::answer(&*view, &query),
-            Query::Uploads(_)
-            | Query::Repositories(_)
-            | Query::Tags { .. }
-            | Query::Referrers { .. }
-            | Query::DueDeletions { .. }
-            | Query::Nodes => tokio::task::spawn_blocking(move || metadata::answer(&*view, &query))
-                .await
-                .map_err(|e| MetadataFailure::Stopped {
-                    reason: e.to_string(),
-                })?,
-        };
-        let answer = answer.map_err(|e| {
-            tracing::error!(error = %e, "a query could not be answered");
-            MetadataFailure::Stopped {
-                reason: e.to_string(),
-            }
-        })?;
-        Ok(Answered {
-            answer,
-            stale: false,
-        })
+        self.read_confirmed(&query, deadline).await
+    }
+
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        self.read_or_last_state(&query, deadline).await
     }
 
     fn health(&self) -> Health {
@@ -586,7 +552,7 @@ impl MetadataStore for Member {
         let leader = metrics.state == ServerState::Leader && runs;
         Health {
             can_confirm: runs
-                && metrics.current_leader.is_some()
+                && self.freshness.is_ready()
                 && !self.stopping.load(Ordering::Acquire),
             leader,
             term: metrics.current_term,

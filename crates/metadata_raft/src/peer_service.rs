@@ -10,7 +10,7 @@ use metadata::{Command, Query};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use openraft::storage::{Snapshot, SnapshotMeta};
 use peers::{Caller, PeerCalls, Request, Response, Status, Streaming};
-use ports::{Deadline, MetadataFailure, MetadataStore};
+use ports::{Deadline, MetadataFailure};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::peer::{
     self, AppendReply, AskReply, AskRequest, ConfirmReply, ConfirmRequest, ProposeReply,
@@ -316,7 +316,9 @@ impl PeerCalls for PeerService {
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         check_asker(caller, &query)?;
         let deadline = deadline_after(request.patience_ms);
-        let reply = match self.member()?.read(query, deadline).await {
+        let member = self.member()?;
+        let answered = member.read_for_peer(&query, request.may_be_stale, deadline);
+        let reply = match answered.await {
             Ok(answered) => AskReply::Answer {
                 answer: wire::encode_answer(&answered.answer).into(),
                 stale: answered.stale,

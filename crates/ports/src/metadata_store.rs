@@ -1,6 +1,7 @@
 //! The port to the metadata log: propose commands, ask queries.
 
 pub mod faulty;
+pub mod freshness;
 pub mod memory;
 pub mod suite;
 
@@ -24,11 +25,24 @@ pub trait MetadataStore: Send + Sync + 'static {
     -> Result<Reply, MetadataFailure>;
 
     /// Answers `query` from a state that is not older than this call: linearizable by ReadIndex, shared with other
-    /// reads. May be repeated.
+    /// reads. Never stale. May be repeated.
     ///
     /// # Errors
     /// [`MetadataFailure::Unavailable`] when no state that is new enough was reached before the deadline.
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure>;
+
+    /// Answers `query` as [`MetadataStore::read`] does, for as long as that works. When nothing could be confirmed for
+    /// [`freshness::STALE_AFTER`], whomever this node asked, the answer is that of the last state that is known, and
+    /// says so by [`Answered::stale`]; while that lasts, at once. For pulls only: who writes by what was read, or acts on
+    /// what is absent, reads. May be repeated.
+    ///
+    /// # Errors
+    /// As [`MetadataStore::read`], and when no state is known.
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure>;
 
     /// How this node stands to the log, from what it knows without asking anyone.
     fn health(&self) -> Health;
@@ -46,7 +60,8 @@ pub struct Answered {
 /// How a node stands to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// A read was confirmed within the last two seconds, or would be at once.
+    /// A read was confirmed by this node within the last two seconds ([`freshness::READY_FOR`]). It tries all the time,
+    /// whether anybody reads or not.
     pub can_confirm: bool,
     /// Whether this node leads.
     pub leader: bool,

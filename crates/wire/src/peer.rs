@@ -173,6 +173,8 @@ pub struct AskRequest {
     pub query: Bytes,
     /// How long the sender waits, in milliseconds.
     pub patience_ms: u64,
+    /// Whether the last state may be the answer: the sender has found out that nobody confirms.
+    pub may_be_stale: bool,
 }
 
 /// What the tables say.
@@ -520,6 +522,7 @@ impl PeerMessage for AskRequest {
         pb::AskRequest {
             query: self.query.clone(),
             patience_ms: self.patience_ms,
+            may_be_stale: self.may_be_stale,
         }
         .encode_to_vec()
     }
@@ -529,6 +532,7 @@ impl PeerMessage for AskRequest {
         Ok(AskRequest {
             query: message.query,
             patience_ms: message.patience_ms,
+            may_be_stale: message.may_be_stale,
         })
     }
 }

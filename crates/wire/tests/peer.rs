@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use wire::peer::{
-    AppendReply, AppendRequest, ConfirmReply, ConfirmRequest, PeerMessage, ProposeReply,
-    ProposeRequest, SnapshotName, SnapshotPiece, SnapshotReceived, SnapshotTaken,
+    AppendReply, AppendRequest, AskRequest, ConfirmReply, ConfirmRequest, PeerMessage,
+    ProposeReply, ProposeRequest, SnapshotName, SnapshotPiece, SnapshotReceived, SnapshotTaken,
     TransferLeaderReply, TransferLeaderRequest, VoteReply, VoteRequest,
 };
 use wire::{AppliedState, LogId, Membership, StoredMembership, Vote};
@@ -121,6 +121,11 @@ fn messages_of_snapshots_come_back_as_they_were() {
 
 #[test]
 fn messages_of_commands_and_reads_come_back_as_they_were() {
+    same([false, true].map(|may_be_stale| AskRequest {
+        query: Bytes::from_static(b"query"),
+        patience_ms: 700,
+        may_be_stale,
+    }));
     same([ProposeRequest {
         entry: Bytes::from_static(b"entry"),
         patience_ms: 10_000,

@@ -289,17 +289,51 @@ pub async fn pull(
     tag: &str,
     deadline: Deadline,
 ) -> Result<Option<Bytes>, MetadataFailure> {
-    let query = Query::Manifest {
+    let answered = member.read(manifest_of(tag), deadline).await?;
+    assert!(!answered.stale);
+    Ok(payload(answered.answer))
+}
+
+/// The same for who takes an old answer; and whether it is one.
+pub async fn pull_even_stale(
+    member: &Member,
+    tag: &str,
+    deadline: Deadline,
+) -> Result<(Option<Bytes>, bool), MetadataFailure> {
+    let answered = member.read_even_stale(manifest_of(tag), deadline).await?;
+    Ok((payload(answered.answer), answered.stale))
+}
+
+fn manifest_of(tag: &str) -> Query {
+    Query::Manifest {
         repository: repository(),
         reference: Reference::Tag(Tag::parse(tag).unwrap()),
-    };
-    let answered = member.read(query, deadline).await?;
-    Ok(match answered.answer {
+    }
+}
+
+fn payload(answer: Answer) -> Option<Bytes> {
+    match answer {
         Answer::Manifest(view) => match &view.payload {
             Payload::Inline(bytes) => Some(bytes.clone()),
             other => panic!("{other:?}"),
         },
         Answer::Absent | Answer::RepositoryUnknown => None,
         other => panic!("{other:?}"),
-    })
+    }
+}
+
+/// Whether that is the manifest that `content` made.
+pub fn is(found: Option<&Bytes>, content: &str) -> bool {
+    let begin = format!("{{\"content\":\"{content}\"");
+    found.is_some_and(|bytes| bytes.starts_with(begin.as_bytes()))
+}
+
+/// Waits until a member says that it can, or cannot, confirm reads; tells how long that took.
+pub async fn until_confirms(member: &Member, confirms: bool) -> Duration {
+    let began = Deadline::now();
+    while member.health().can_confirm != confirms {
+        assert!(began.elapsed() < Duration::from_secs(30), "{confirms}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    began.elapsed()
 }

@@ -20,7 +20,7 @@ use crate::Deadline;
 pub enum Call {
     /// [`MetadataStore::propose`].
     Propose,
-    /// [`MetadataStore::read`].
+    /// [`MetadataStore::read`] and [`MetadataStore::read_even_stale`].
     Read,
 }
 
@@ -35,8 +35,11 @@ pub enum Fault {
     Delay(Duration),
     /// It never ends.
     Hang,
-    /// A read is answered without a confirmation. Proposals: like [`Fault::Before`].
+    /// Nothing can be confirmed, and that is known: a read that may be stale is answered so. Everything else is like
+    /// [`Fault::Before`].
     Stale,
+    /// Like [`Fault::Stale`], but what fails does so at its deadline, as it does without a quorum.
+    NoQuorum,
 }
 
 /// Which calls meet which faults.
@@ -51,6 +54,7 @@ pub struct FaultPlan {
 enum Rule {
     Script(Vec<(Call, u64, Fault)>),
     Always(Call, Fault),
+    All(Fault),
     Seed {
         random: Box<StdRng>,
         faults_per_1000: u32,
@@ -77,6 +81,12 @@ impl FaultPlan {
     #[must_use]
     pub fn always(call: Call, fault: Fault) -> FaultPlan {
         FaultPlan::of(Rule::Always(call, fault))
+    }
+
+    /// No quorum answers: writes fail at their deadline, and so do reads but those that may be stale.
+    #[must_use]
+    pub fn no_quorum() -> FaultPlan {
+        FaultPlan::of(Rule::All(Fault::NoQuorum))
     }
 
     /// Of a thousand calls, `faults_per_1000` fail before or after their effect. The same seed and the same order of
@@ -110,6 +120,7 @@ impl FaultPlan {
                 met.map(|(_, _, fault)| *fault)
             }
             Rule::Always(of, fault) => (*of == call).then_some(*fault),
+            Rule::All(fault) => Some(*fault),
             Rule::Seed {
                 random,
                 faults_per_1000,
@@ -159,6 +170,31 @@ impl FaultyMetadataStore {
     }
 }
 
+impl FaultyMetadataStore {
+    async fn read_with(
+        &self,
+        fault: Option<Fault>,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        match fault {
+            None => self.inner.read(query, deadline).await,
+            Some(Fault::Before | Fault::After | Fault::Stale) => Err(unavailable()),
+            Some(Fault::Delay(wait)) => {
+                tokio::time::sleep(wait).await;
+                self.inner.read(query, deadline).await
+            }
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::NoQuorum) => Err(unavailable_at(deadline).await),
+        }
+    }
+}
+
+async fn unavailable_at(deadline: Deadline) -> MetadataFailure {
+    tokio::time::sleep_until(deadline).await;
+    unavailable()
+}
+
 fn unavailable() -> MetadataFailure {
     MetadataFailure::Unavailable {
         reason: "a fault was injected before the call".into(),
@@ -187,26 +223,30 @@ impl MetadataStore for FaultyMetadataStore {
                 self.inner.propose(command, deadline).await
             }
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::NoQuorum) => Err(unavailable_at(deadline).await),
         }
     }
 
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
         let fault = self.plan.lock().next(Call::Read);
+        self.read_with(fault, query, deadline).await
+    }
+
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        let fault = self.plan.lock().next(Call::Read);
         match fault {
-            None => self.inner.read(query, deadline).await,
-            Some(Fault::Before | Fault::After) => Err(unavailable()),
-            Some(Fault::Delay(wait)) => {
-                tokio::time::sleep(wait).await;
-                self.inner.read(query, deadline).await
-            }
-            Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::Stale) => {
+            Some(Fault::Stale | Fault::NoQuorum) => {
                 let answered = self.inner.read(query, deadline).await?;
                 Ok(Answered {
                     stale: true,
                     ..answered
                 })
             }
+            other => self.read_with(other, query, deadline).await,
         }
     }
 
@@ -254,13 +294,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_answer_says_so() {
+    async fn only_who_asks_for_it_gets_a_stale_answer() {
         let plan = FaultPlan::none().on(Call::Read, 2, Fault::Stale);
+        let plan = plan.on(Call::Read, 3, Fault::Stale);
         let store = FaultyMetadataStore::new(Arc::new(MemoryMetadataStore::new()), plan);
-        let first = store.read(Query::Cluster, deadline()).await.unwrap();
-        let second = store.read(Query::Cluster, deadline()).await.unwrap();
+        let look = || store.read_even_stale(Query::Cluster, deadline());
+        let first = look().await.unwrap();
+        let second = look().await.unwrap();
         assert!(matches!(&first.answer, Answer::Cluster(view) if view.cluster.is_some()));
         assert_eq!((first.stale, second.stale), (false, true));
         assert_eq!(first.answer, second.answer);
+        let third = store.read(Query::Cluster, deadline()).await;
+        assert!(matches!(third, Err(MetadataFailure::Unavailable { .. })));
+    }
+
+    #[tokio::test]
+    async fn without_a_quorum_the_deadline_is_waited_for() {
+        let plan = FaultPlan::no_quorum();
+        let store = FaultyMetadataStore::new(Arc::new(MemoryMetadataStore::new()), plan);
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(50);
+        let proposed = store.propose(create(1), deadline).await;
+        assert!(matches!(proposed, Err(MetadataFailure::Unavailable { .. })));
+        assert!(deadline <= tokio::time::Instant::now());
     }
 }

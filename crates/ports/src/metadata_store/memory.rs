@@ -135,6 +135,14 @@ impl MetadataStore for MemoryMetadataStore {
         Ok(self.commit(command))
     }
 
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        self.read(query, deadline).await
+    }
+
     async fn read(&self, query: Query, _deadline: Deadline) -> Result<Answered, MetadataFailure> {
         let content = self.content.lock();
         let answer = answer(&content.tables, &query).expect("tables in memory can be read");

@@ -134,6 +134,7 @@ macro_rules! metadata_store_suite {
             a_reader_never_sees_time_go_back,
             a_deadline_that_has_passed_is_honoured,
             lists_see_the_latest,
+            a_read_that_may_be_stale_is_not_while_it_can_be_confirmed,
             health_tells_how_far_it_is,
             a_restart_keeps_everything,
         }
@@ -328,6 +329,26 @@ pub async fn lists_see_the_latest(subject: Subject) {
             panic!("no answer about tags");
         };
         assert_eq!(tags.len(), n + 1);
+    }
+}
+
+/// Leave to be stale is not made use of by a log that answers.
+pub async fn a_read_that_may_be_stale_is_not_while_it_can_be_confirmed(subject: Subject) {
+    let repository = fresh_repository();
+    for round in 0..50 {
+        let put = put(&repository, "v1", &format!("{{\"round\":{round}}}"));
+        let wanted = put.payload.clone();
+        subject.propose(Command::PutManifest(put)).await;
+        let query = Query::Manifest {
+            repository: repository.clone(),
+            reference: Reference::Tag(Tag::parse("v1").unwrap()),
+        };
+        let answered = subject.store.read_even_stale(query, soon()).await.unwrap();
+        assert!(!answered.stale);
+        let Answer::Manifest(view) = answered.answer else {
+            panic!("no answer to a question about a manifest: {answered:?}");
+        };
+        assert_eq!(view.payload, wanted);
     }
 }
 
