@@ -46,7 +46,9 @@ pub(crate) async fn pull(
     match conditional::of_read(exchange.headers(), &found.digest)? {
         ReadOutcome::Proceed => {}
         ReadOutcome::Failed => {
-            return Err(Problem::not_matched().with(format!("the blob is {}", found.digest)));
+            return Err(Problem::not_matched()
+                .with(format!("the blob is {}", found.digest))
+                .stale(served.stale));
         }
         ReadOutcome::NotModified => {
             return Ok(finish(StatusCode::NOT_MODIFIED, headers, Content::Empty));
@@ -100,7 +102,9 @@ pub(crate) async fn pull(
                 Ok(finish(StatusCode::PARTIAL_CONTENT, headers, content))
             }
         },
-        Resolved::Unsatisfiable => Err(Problem::range_unsatisfiable(found.size)),
+        Resolved::Unsatisfiable => {
+            Err(Problem::range_unsatisfiable(found.size).stale(served.stale))
+        }
     }
 }
 

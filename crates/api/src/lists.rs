@@ -50,11 +50,10 @@ pub(crate) async fn catalog(exchange: &Exchange<'_>) -> Result<Reply, Problem> {
         after,
         limit: asked.limit(),
     };
-    let served = exchange
+    let list = exchange
         .registry
         .repositories(&exchange.caller(), page)
         .await?;
-    let list = served.value;
     let repositories: Vec<&str> = list
         .items
         .iter()
@@ -64,7 +63,7 @@ pub(crate) async fn catalog(exchange: &Exchange<'_>) -> Result<Reply, Problem> {
     let next = next_after(list.more, repositories.last().copied());
     let body = serde_json::to_vec(&Catalog { repositories }).expect("strings are JSON");
     let link = next.map(|last| link("/v2/_catalog", asked.n, &[("last", &last)]));
-    Ok(finish(header::JSON, body, link, served.stale))
+    Ok(finish(header::JSON, body, link, false))
 }
 
 /// `…/tags/list`.

@@ -40,7 +40,9 @@ pub(crate) async fn pull(
     let found = served.value;
     let outcome = conditional::of_read(exchange.headers(), &found.digest)?;
     if outcome == ReadOutcome::Failed {
-        return Err(Problem::not_matched().with(format!("the manifest is {}", found.digest)));
+        return Err(Problem::not_matched()
+            .with(format!("the manifest is {}", found.digest))
+            .stale(served.stale));
     }
     let mut headers = HeaderMap::with_capacity(16);
     let (digest, etag) = header::digest_and_etag(&found.digest);

@@ -6,7 +6,7 @@
 //!
 //! Spec: distribution-spec 1.1, "Error Codes".
 
-use http::header::{ALLOW, HeaderName, RETRY_AFTER};
+use http::header::{ALLOW, HeaderName, RETRY_AFTER, WARNING};
 use http::{HeaderValue, StatusCode};
 use oci::{DigestError, ErrorCode, NameError, ReferenceError};
 use serde::Serialize;
@@ -107,6 +107,15 @@ impl Problem {
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
         self.0.headers.push((name, value));
         self
+    }
+
+    /// Warns that the answer rests on a state that may be out of date, if it does.
+    pub(crate) fn stale(self, is_stale: bool) -> Problem {
+        if is_stale {
+            self.with_header(WARNING, header::STALE)
+        } else {
+            self
+        }
     }
 
     /// Says when to come back.

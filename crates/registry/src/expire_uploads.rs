@@ -20,9 +20,7 @@ impl Registry {
         now: LogTime,
     ) -> Result<Option<UploadId>, Error> {
         let query = Query::Uploads(Page { after, limit: PAGE });
-        let answered = self.read(query, self.deadline_from_now()).await?;
-        let (uploads, more) = match answered.value {
-            _ if answered.stale => return Ok(None),
+        let (uploads, more) = match self.read(query, self.deadline_from_now()).await? {
             Answer::Uploads { uploads, more } => (uploads, more),
             other => return Err(Error::unexpected_answer(&other)),
         };

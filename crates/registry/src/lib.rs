@@ -33,6 +33,7 @@ mod pull_manifest;
 mod push_blob;
 mod put_manifest;
 mod read_back;
+mod read_for_pull;
 mod settings;
 pub mod steps;
 mod sweeper;
@@ -60,7 +61,7 @@ pub use open_upload::UploadStatus;
 pub use pull_blob::BlobFound;
 pub use pull_manifest::ManifestFound;
 pub use put_manifest::{ManifestPush, ManifestStored};
-pub use settings::{Settings, SparseImages};
+pub use settings::{Settings, SparseImages, StaleReads};
 pub use sweeper::Sweeper;
 
 /// The use-cases. Cheap to clone; clones share everything.
@@ -117,13 +118,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the log does not answer before the caller's deadline.
-    pub async fn cluster(&self, caller: &Caller) -> Result<Served<ClusterView>, Error> {
-        let answered = self.read(Query::Cluster, caller.deadline).await?;
-        match answered.value {
-            Answer::Cluster(view) => Ok(Served {
-                value: view,
-                stale: answered.stale,
-            }),
+    pub async fn cluster(&self, caller: &Caller) -> Result<ClusterView, Error> {
+        match self.read(Query::Cluster, caller.deadline).await? {
+            Answer::Cluster(view) => Ok(view),
             other => Err(Error::unexpected_answer(&other)),
         }
     }
@@ -160,19 +157,19 @@ impl Registry {
         reply.map_err(|failure| self.unanswered(failure))
     }
 
-    async fn read(&self, query: Query, deadline: Deadline) -> Result<Served<Answer>, Error> {
+    /// A confirmed answer. What serves a pull has [`Registry::read_for_pull`].
+    async fn read(&self, query: Query, deadline: Deadline) -> Result<Answer, Error> {
         let answered = self.metadata().read(query, deadline).await;
         let answered = answered.map_err(|failure| self.unanswered(failure))?;
-        Ok(Served {
-            value: answered.answer,
-            stale: answered.stale,
-        })
+        // Invariant: only `read_even_stale` gives stale answers.
+        debug_assert!(!answered.stale);
+        Ok(answered.answer)
     }
 
     /// The cluster's id, which every object key begins with; it never changes, so it is asked once.
     async fn cluster_id(&self, deadline: Deadline) -> Result<ClusterId, Error> {
         let ask = || async {
-            match self.read(Query::Cluster, deadline).await?.value {
+            match self.read(Query::Cluster, deadline).await? {
                 Answer::Cluster(ClusterView {
                     cluster: Some(cluster),
                     ..

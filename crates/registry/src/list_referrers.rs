@@ -5,6 +5,7 @@
 use metadata::{Answer, Page, Query};
 use oci::{Descriptor, Digest, RepositoryName};
 
+use crate::read_for_pull::Pulled;
 use crate::{Caller, Error, Registry, Served};
 
 /// A page of referrers.
@@ -35,7 +36,9 @@ impl Registry {
             artifact_type,
             page,
         };
-        let answered = self.read(query, caller.deadline).await?;
+        let answered = self
+            .read_for_pull(Pulled::Changing, query, caller.deadline)
+            .await?;
         let list = match answered.value {
             Answer::Referrers { referrers, next } => ReferrerList {
                 descriptors: referrers.into_iter().map(|view| view.descriptor).collect(),

@@ -1,11 +1,12 @@
-//! Lists the catalog. Reads only: nothing to be harmed by a crash.
+//! Lists the catalog, for those who manage a registry: no pull needs it, so it is never stale. Reads only: nothing to be
+//! harmed by a crash.
 //!
 //! Spec: distribution-spec 1.1, "Listing repositories" (an extension that clients use as `_catalog`).
 
 use metadata::{Answer, Page, Query};
 use oci::RepositoryName;
 
-use crate::{Caller, Error, Registry, Served};
+use crate::{Caller, Error, Registry};
 
 /// A page of an ordered list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,17 +26,14 @@ impl Registry {
         &self,
         caller: &Caller,
         page: Page<RepositoryName>,
-    ) -> Result<Served<Listed<RepositoryName>>, Error> {
-        let answered = self
+    ) -> Result<Listed<RepositoryName>, Error> {
+        match self
             .read(Query::Repositories(page), caller.deadline)
-            .await?;
-        match answered.value {
+            .await?
+        {
             Answer::Repositories { repositories, more } => {
                 let items = repositories.into_iter().map(|view| view.name).collect();
-                Ok(Served {
-                    value: Listed { items, more },
-                    stale: answered.stale,
-                })
+                Ok(Listed { items, more })
             }
             other => Err(Error::unexpected_answer(&other)),
         }

@@ -5,13 +5,15 @@
 use metadata::{Answer, Page, Query};
 use oci::{RepositoryName, Tag};
 
+use crate::read_for_pull::Pulled;
 use crate::{Caller, Error, Listed, Registry, Served};
 
 impl Registry {
     /// The tags of a repository, in order. May be repeated, and dropped at any time.
     ///
     /// # Errors
-    /// [`Error::NameUnknown`]; [`Error::Unavailable`] when the log does not answer before the caller's deadline.
+    /// [`Error::NameUnknown`]; [`Error::Unavailable`] when the log does not answer before the caller's deadline, or no such repository is
+    /// known and nobody confirms that.
     pub async fn tags(
         &self,
         caller: &Caller,
@@ -22,7 +24,9 @@ impl Registry {
             repository: repository.clone(),
             page,
         };
-        let answered = self.read(query, caller.deadline).await?;
+        let answered = self
+            .read_for_pull(Pulled::Changing, query, caller.deadline)
+            .await?;
         match answered.value {
             Answer::Tags { tags, more } => {
                 let items = tags.into_iter().map(|view| view.tag).collect();

@@ -11,6 +11,7 @@ use metadata::{Answer, BlobView, Command, ObjectKey, Query, Reply};
 use oci::{Digest, RepositoryName};
 use ports::{ByteSpan, ByteStream};
 
+use crate::read_for_pull::Pulled;
 use crate::{Caller, Error, Registry, Served, metric};
 
 /// A blob that may be served.
@@ -50,21 +51,23 @@ impl Registry {
             repository: repository.clone(),
             digest: *digest,
         };
-        let answered = self.read(query, caller.deadline).await?;
+        let answered = self
+            .read_for_pull(Pulled::ByDigest, query, caller.deadline)
+            .await?;
         let view = match answered.value {
             Answer::Blob(view) => view,
             Answer::RepositoryUnknown => return Err(Error::NameUnknown),
             Answer::Absent => return Err(Error::BlobUnknown),
             other => return Err(Error::unexpected_answer(&other)),
         };
-        // A stale answer comes when nothing can be written; nothing is deleted then either.
-        let renewal = if caller.may_push && !answered.stale {
-            self.renewal(&view)
-        } else {
-            Renewal::No
-        };
-        if renewal != Renewal::No {
-            self.renew(caller, repository, digest, renewal).await?;
+        if caller.may_push {
+            match self.renewal(&view) {
+                Renewal::No => {}
+                // A stale answer comes when nothing can be written, so there is nothing to wait for.
+                Renewal::Courtesy if answered.stale => {}
+                Renewal::Required if answered.stale => return Err(self.not_renewed()),
+                renewal => self.renew(caller, repository, digest, renewal).await?,
+            }
         }
         let found = BlobFound {
             digest: *digest,
@@ -89,6 +92,14 @@ impl Registry {
             }
         });
         Ok(counted.boxed())
+    }
+
+    /// Like any "no" of a state that nobody confirms.
+    fn not_renewed(&self) -> Error {
+        Error::Unavailable {
+            retry_after: self.settings().retry_after,
+            reason: "the blob's grace is nearly over and cannot be renewed".to_owned(),
+        }
     }
 
     fn renewal(&self, view: &BlobView) -> Renewal {

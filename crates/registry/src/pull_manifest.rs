@@ -11,6 +11,7 @@ use metadata::{Answer, ManifestView, ObjectKey, Payload, Query};
 use oci::{Digest, MANIFEST_BYTES_MAX, MediaType, Reference, RepositoryName};
 use ports::{BlobFailure, ByteSpan};
 
+use crate::read_for_pull::Pulled;
 use crate::{Caller, Error, Registry, Served, metric};
 
 /// A manifest, with its bytes.
@@ -33,7 +34,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NameUnknown`], [`Error::ManifestUnknown`]; [`Error::Unavailable`] when the log or the store does not
-    /// answer; [`Error::Internal`] when the stored bytes are damaged.
+    /// answer, or it is not known here and nobody confirms that it is absent; [`Error::Internal`] when the stored bytes are damaged.
     pub async fn manifest(
         &self,
         caller: &Caller,
@@ -44,7 +45,11 @@ impl Registry {
             repository: repository.clone(),
             reference: reference.clone(),
         };
-        let answered = self.read(query, caller.deadline).await?;
+        let pulled = match reference {
+            Reference::Digest(_) => Pulled::ByDigest,
+            Reference::Tag(_) => Pulled::Changing,
+        };
+        let answered = self.read_for_pull(pulled, query, caller.deadline).await?;
         let view = match answered.value {
             Answer::Manifest(view) => *view,
             Answer::RepositoryUnknown => return Err(Error::NameUnknown),

@@ -17,6 +17,8 @@ pub struct Settings {
     pub grace: Duration,
     /// What becomes of an image of which some layers are absent.
     pub sparse_images: SparseImages,
+    /// Which pulls are answered from the last state while no quorum confirms it.
+    pub stale_reads: StaleReads,
     /// A body that brings nothing for so long has stalled.
     pub body_idle_timeout: Duration,
     /// How long a metadata call that follows a body may be held through an election.
@@ -40,6 +42,17 @@ pub enum SparseImages {
     Refused,
 }
 
+/// Which pulls are answered, with a warning, from the last state that a node knows, while no quorum confirms it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleReads {
+    /// All: manifests, blobs, and the lists of tags and referrers.
+    All,
+    /// Those by digest only.
+    Digest,
+    /// None.
+    Never,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         let part_size = 8 * 1024 * 1024;
@@ -49,6 +62,7 @@ impl Default for Settings {
             checkpoint_every_parts: 8,
             grace: Duration::from_secs(24 * 60 * 60),
             sparse_images: SparseImages::Marked,
+            stale_reads: StaleReads::All,
             body_idle_timeout: Duration::from_secs(60),
             hold: Duration::from_secs(10),
             upload_expiry: Duration::from_secs(7 * 24 * 60 * 60),

@@ -118,10 +118,8 @@ impl Sweeper {
             .sweep_batch
             .clamp(1, DELETIONS_PER_ENTRY_MAX);
         let query = Query::DueDeletions { limit, now };
-        let answered = registry.read(query, deadline).await?;
-        let objects = match answered.value {
-            // What cannot be confirmed may have been restored since.
-            _ if answered.stale => return Ok(0),
+        // Confirmed: what was due in an older state may have been restored since.
+        let objects = match registry.read(query, deadline).await? {
             Answer::Deletions { objects } => objects,
             other => return Err(Error::unexpected_answer(&other)),
         };
@@ -132,7 +130,7 @@ impl Sweeper {
     }
 
     async fn now(&mut self, deadline: Deadline) -> Result<LogTime, Error> {
-        let view = match self.registry.read(Query::Cluster, deadline).await?.value {
+        let view = match self.registry.read(Query::Cluster, deadline).await? {
             Answer::Cluster(view) => view,
             other => return Err(Error::unexpected_answer(&other)),
         };

@@ -59,13 +59,7 @@ impl Registry {
             repository: repository.clone(),
             upload,
         };
-        let answered = self.read(query, deadline).await?;
-        if answered.stale {
-            return Err(Error::unavailable(
-                "the state of an upload cannot be confirmed",
-            ));
-        }
-        match answered.value {
+        match self.read(query, deadline).await? {
             Answer::Upload(view) => Ok(*view),
             Answer::RepositoryUnknown | Answer::Absent => Err(Error::UploadUnknown),
             other => Err(Error::unexpected_answer(&other)),

@@ -116,7 +116,7 @@ async fn lists_are_in_order_and_paged() {
         )
         .await
         .unwrap();
-    assert_eq!(all.value.items, [repository()]);
+    assert_eq!(all.items, [repository()]);
 }
 
 #[tokio::test]
@@ -329,34 +329,73 @@ async fn looking_at_an_unreferenced_blob_renews_its_grace_once_a_quarter() {
 }
 
 #[tokio::test]
+async fn a_blob_whose_grace_cannot_be_renewed_is_not_promised_to_who_may_push() {
+    use faulty_log::{Call, Fault, FaultPlan};
+    let world = World::with(|settings| settings.grace = Duration::from_secs(4_000));
+    let blob = content(3, 50);
+    Client::SinglePost
+        .push(&world.registry, &blob)
+        .await
+        .unwrap();
+    let look = async |may_push| {
+        let caller = registry::Caller {
+            may_push,
+            ..caller()
+        };
+        world
+            .registry
+            .blob(&caller, &repository(), &sha256(&blob))
+            .await
+    };
+    let pass = |seconds| {
+        world.metadata.advance(Duration::from_secs(seconds));
+        // Time is told by entries.
+        world
+            .metadata
+            .commit(Command::ObjectsDeleted { keys: Vec::new() });
+    };
+    world
+        .log
+        .set_plan(FaultPlan::always(Call::Read, Fault::Stale));
+    pass(1_100);
+    let before = world.metadata.commands().len();
+    assert!(look(true).await.unwrap().stale, "there is time to renew it");
+    assert_eq!(world.metadata.commands().len(), before);
+    pass(2_000);
+    let refused = look(true).await;
+    assert!(
+        matches!(refused, Err(Error::Unavailable { .. })),
+        "{refused:?}"
+    );
+    assert!(look(false).await.unwrap().stale, "it may still be pulled");
+}
+
+#[tokio::test]
 async fn a_stale_answer_is_marked_and_no_upload_goes_on_from_one() {
     use faulty_log::{Call, Fault, FaultPlan};
     let (world, config, layer) = with_blobs().await;
     let payload = image(&config, &layer, "");
     put(&world, manifest_push(payload, &["a"])).await.unwrap();
-    let upload = world
-        .registry
-        .open_upload(&caller(), &repository(), None)
-        .await
-        .unwrap()
-        .upload;
+    let registry = &world.registry;
+    let upload = registry.open_upload(&caller(), &repository(), None).await;
+    let upload = upload.unwrap().upload;
     world
         .log
         .set_plan(FaultPlan::always(Call::Read, Fault::Stale));
-    let found = world
-        .registry
+    let found = registry
         .manifest(&caller(), &repository(), &by_tag("a"))
-        .await
-        .unwrap();
-    assert!(found.stale);
-    let found = world
-        .registry
+        .await;
+    assert!(found.unwrap().stale);
+    let found = registry
         .blob(&caller(), &repository(), &sha256(&layer))
-        .await
-        .unwrap();
-    assert!(found.stale);
-    let status = world
-        .registry
+        .await;
+    assert!(found.unwrap().stale);
+    // What this node does not know may exist all the same.
+    let found = registry
+        .manifest(&caller(), &repository(), &by_tag("b"))
+        .await;
+    assert!(matches!(found, Err(Error::Unavailable { .. })), "{found:?}");
+    let status = registry
         .upload_status(&caller(), &repository(), upload)
         .await;
     assert!(matches!(status, Err(Error::Unavailable { .. })));

@@ -1,7 +1,6 @@
 //! What all replies have in common, pages, probes, CORS, methods.
 
 use metadata::TableId;
-use ports::metadata_store::faulty::{Call as MetadataCall, Fault, FaultPlan};
 use ports::metadata_store::memory::MemoryMetadataStore;
 
 use crate::client::{Connection, call, get};
@@ -148,49 +147,6 @@ async fn probes_and_page_answer() {
         .send(call("POST", "/healthz").body(""))
         .await
         .expect(405);
-}
-
-#[tokio::test]
-async fn an_answer_without_confirmation_says_so() {
-    let server = Fixture::start().await;
-    server.push_image("a", "v1", "one").await;
-    server
-        .metadata
-        .set_plan(FaultPlan::always(MetadataCall::Read, Fault::Stale));
-    for path in ["/v2/a/manifests/v1", "/v2/a/tags/list", "/v2/_catalog"] {
-        let answer = server.send(get(path)).await.expect(200);
-        assert!(
-            answer.header("warning").unwrap().starts_with("299 - \""),
-            "{path}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn no_quorum_is_503_with_retry_after() {
-    let server = Fixture::start().await;
-    server
-        .metadata
-        .set_plan(FaultPlan::always(MetadataCall::Read, Fault::Before));
-    let answer = server
-        .send(get("/v2/a/tags/list"))
-        .await
-        .expect_error(503, "UNAVAILABLE");
-    assert!(
-        answer
-            .header("retry-after")
-            .unwrap()
-            .parse::<u32>()
-            .unwrap()
-            >= 1
-    );
-    server
-        .metadata
-        .set_plan(FaultPlan::always(MetadataCall::Propose, Fault::After));
-    server
-        .send(call("POST", "/v2/a/blobs/uploads/").body(""))
-        .await
-        .expect_error(503, "UNAVAILABLE");
 }
 
 #[tokio::test]

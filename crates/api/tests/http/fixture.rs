@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use api::{Info, ServeParts, Settings, serve};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -54,6 +55,17 @@ impl Fixture {
         Fixture::serving(MemoryMetadataStore::new(), settings, |_| {}).await
     }
 
+    /// A server that answers such pulls without a confirmation, and whose log is given up after `hold`.
+    pub async fn with_stale_reads(stale_reads: registry::StaleReads, hold: Duration) -> Fixture {
+        let use_cases = registry::Settings {
+            stale_reads,
+            hold,
+            ..registry::Settings::default()
+        };
+        let short = |settings: &mut Settings| settings.hold = hold;
+        Fixture::serving(MemoryMetadataStore::new(), use_cases, short).await
+    }
+
     async fn serving(
         log: MemoryMetadataStore,
         use_cases: registry::Settings,
@@ -74,7 +86,7 @@ impl Fixture {
             },
         });
         let mut settings = Settings {
-            drain_delay: std::time::Duration::ZERO,
+            drain_delay: Duration::ZERO,
             ..Settings::default()
         };
         change(&mut settings);

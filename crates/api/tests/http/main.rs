@@ -12,3 +12,4 @@ mod lists;
 mod manifests;
 mod sparse_images;
 mod uploads;
+mod without_quorum;

@@ -55,6 +55,7 @@ pub fn registry_settings(settings: &Settings) -> registry::Settings {
         checkpoint_every_parts: uploads.checkpoint_every_parts,
         grace: uploads.grace.0,
         sparse_images: settings.registry.sparse_images,
+        stale_reads: settings.registry.stale_reads,
         body_idle_timeout: settings.server.body_idle_timeout.0,
         hold: settings.server.hold_time.0,
         retry_after: settings.server.retry_after.0,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use blobs::settings::{Checksums, CredentialsFrom, Encryption};
 use blobs::{Secret, StorageKind};
-use registry::SparseImages;
+use registry::{SparseImages, StaleReads};
 
 use super::section::sections;
 use super::value::{ByteSize, LogFilter, Span, words};
@@ -48,6 +48,8 @@ words! {
 }
 
 words! { Checksums { Auto = "auto", Always = "always", Never = "never", } form "`auto`, `always` or `never`" }
+
+words! { StaleReads { All = "all", Digest = "digest", Never = "never", } form "`all`, `digest` or `never`" }
 
 words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
@@ -201,12 +203,17 @@ sections! {
         sweep_interval: Span = "30s" in "1s" ..= "1h";
     }
 
-    /// What may be pushed.
+    /// What may be pushed and pulled.
     registry: Registry as "registry" {
         /// What becomes of an image whose config and some of whose layers are in the repository, while other layers
         /// never were. `marked` stores it, and tells everyone who pushes or pulls it how many are missing
         /// (`Warning: 299`). `refused` refuses it, as every other manifest that names absent blobs is.
         sparse_images: SparseImages = "marked";
+        /// Which pulls are answered from the last state that a node knows while no quorum of the cluster confirms it,
+        /// each with `Warning: 299`: `all` (manifests, blobs, lists of tags and of referrers), those by `digest`, or
+        /// `never`. A node does so after 5 s without a confirmation from anybody, and until there is one. What it does
+        /// not know is 503 and never 404; nothing is written meanwhile.
+        stale_reads: StaleReads = "all";
     }
 
     /// The log on standard error.
