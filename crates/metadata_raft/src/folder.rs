@@ -1,6 +1,9 @@
 //! The member's folder: its lock, and the record of who this node is and how often it has started.
 //!
 //! The lock is held as long as the member lives. Two processes must never write one log.
+//!
+//! Each start has a nonce, which is written here and then recorded outside of this disk. An old copy of the disk does not
+//! know the nonces of later starts, and so is told from the disk itself: `docs/protocols.md`, "Members and their peers".
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,6 +15,9 @@ use crate::OpenFailure;
 use crate::files::write_atomically;
 
 const IDENTITY: &str = "member";
+
+/// Starts in a row that were not confirmed and are remembered, the latest.
+const UNCONFIRMED_MAX: usize = 256;
 
 /// Takes the folder for this process, creating it if it is not there.
 pub(crate) fn lock(folder: &Path) -> Result<File, OpenFailure> {
@@ -48,24 +54,59 @@ pub(crate) fn start(folder: &Path, node: u64, nonce: u128) -> Result<MemberIdent
                 wanted: node,
             });
         }
-        Some(before) => MemberIdentity {
-            node,
-            starts: before.starts + 1,
-            nonce,
-            previous_nonce: before.nonce,
-        },
+        Some(before) => after(before, nonce),
         None => MemberIdentity {
             node,
             starts: 1,
             nonce,
             previous_nonce: 0,
+            unconfirmed_nonces: Vec::new(),
+            confirmed: false,
         },
     };
-    let mut record = wire::encode_member_identity(&identity);
+    write(folder, &identity)?;
+    Ok(identity)
+}
+
+/// Records that the start is known outside of this disk. Durable when it returns.
+pub(crate) fn confirm(folder: &Path, start: &MemberIdentity) -> Result<(), OpenFailure> {
+    let confirmed = MemberIdentity {
+        confirmed: true,
+        ..start.clone()
+    };
+    write(folder, &confirmed)
+}
+
+/// The start after `before`.
+fn after(before: MemberIdentity, nonce: u128) -> MemberIdentity {
+    let starts = before.starts + 1;
+    if before.confirmed {
+        return MemberIdentity {
+            starts,
+            nonce,
+            previous_nonce: before.nonce,
+            unconfirmed_nonces: Vec::new(),
+            confirmed: false,
+            ..before
+        };
+    }
+    let mut unconfirmed = before.unconfirmed_nonces;
+    unconfirmed.push(before.nonce);
+    let forgotten = unconfirmed.len().saturating_sub(UNCONFIRMED_MAX);
+    unconfirmed.drain(..forgotten);
+    MemberIdentity {
+        starts,
+        nonce,
+        unconfirmed_nonces: unconfirmed,
+        ..before
+    }
+}
+
+fn write(folder: &Path, identity: &MemberIdentity) -> Result<(), OpenFailure> {
+    let mut record = wire::encode_member_identity(identity);
     let crc = crc32fast::hash(&record);
     record.extend_from_slice(&crc.to_le_bytes());
-    write_atomically(folder, IDENTITY, &record).map_err(|e| OpenFailure::folder(folder, &e))?;
-    Ok(identity)
+    write_atomically(folder, IDENTITY, &record).map_err(|e| OpenFailure::folder(folder, &e))
 }
 
 fn read_identity(path: &Path, bytes: &[u8]) -> Result<MemberIdentity, OpenFailure> {

@@ -29,6 +29,7 @@ mod read;
 mod read_index;
 mod snapshot;
 mod stamper;
+mod start;
 mod steps;
 mod storage;
 mod tables;

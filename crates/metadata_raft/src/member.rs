@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::Stream;
-use metadata::{Answer, ClusterId, ClusterView, Command, LogIndex, LogTime, Query, Reply};
+use metadata::{Answer, Command, LogIndex, LogTime, Query, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{BasicNode, Config, Raft, ServerState, SnapshotPolicy};
+use openraft::{Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use peers::{Connections, NoTransport, PeerConnection, PeerTransport};
 use ports::metadata_store::freshness::Freshness;
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use wire::MemberIdentity;
 
 use crate::OpenFailure;
 use crate::files::free_bytes;
@@ -42,8 +43,6 @@ const ELECTION_TIMEOUT_MIN_MS: u64 = 75;
 const ELECTION_TIMEOUT_MAX_MS: u64 = 150;
 /// How often housekeeping looks at the disk, the snapshot and the tables.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// How long a start may take until the log can be read and written. A long log is replayed within it.
-const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A leader that cannot confirm for so long says so to whoever asked.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(450);
@@ -66,6 +65,9 @@ pub struct MemberConfig {
     pub node_id: u64,
     /// What a fresh folder is for.
     pub start: FirstStart,
+    /// Whether the member takes part at once. One with peers waits for [`Member::admit`], because its disk may be an old
+    /// copy: until then it neither votes, nor takes entries, nor answers questions.
+    pub admitted: bool,
     /// Where peers reach this node; empty while it is alone.
     pub address: String,
     /// How this node reaches its peers.
@@ -98,6 +100,7 @@ impl MemberConfig {
             data_dir,
             node_id,
             start: FirstStart::FormGroup,
+            admitted: true,
             address: String::new(),
             transport: Arc::new(NoTransport),
             clock: Arc::new(ports::SystemClock),
@@ -120,8 +123,9 @@ pub struct Member {
     pub(crate) tables: Arc<TableStore>,
     pub(crate) space: Arc<DiskSpace>,
     pub(crate) proposals: Semaphore,
-    /// Names the commands of this start.
-    pub(crate) incarnation: u128,
+    /// This start; its nonce names the commands.
+    pub(crate) start: MemberIdentity,
+    pub(crate) admitted: AtomicBool,
     pub(crate) sequence: AtomicU64,
     pub(crate) stopping: AtomicBool,
     pub(crate) connections: Connections,
@@ -156,7 +160,7 @@ impl Member {
         })??;
         let Storage {
             lock,
-            incarnation,
+            start,
             log,
             tables,
             snapshots,
@@ -190,7 +194,8 @@ impl Member {
             space,
             proposals: Semaphore::new(config.proposals_max),
             config,
-            incarnation,
+            start,
+            admitted: AtomicBool::new(false),
             sequence: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             connections,
@@ -204,7 +209,9 @@ impl Member {
             stop,
             lock: Mutex::new(Some(lock)),
         });
-        if let Err(failure) = member.begin().await {
+        if member.config.admitted
+            && let Err(failure) = member.admit().await
+        {
             // Gives the folder back: whoever mends the cause may open it again.
             member.shutdown().await;
             return Err(failure);
@@ -213,123 +220,6 @@ impl Member {
         let housekeeping = tokio::spawn(keep_house(Arc::downgrade(&member), stopped));
         member.tasks.lock().extend([trying, housekeeping]);
         Ok(member)
-    }
-
-    /// Forms the group if this node is to, and waits for itself when nobody else could answer.
-    async fn begin(&self) -> Result<(), OpenFailure> {
-        let failed = |reason: String| OpenFailure::NotStarted { reason };
-        let node = self.config.node_id;
-        let initialized = self.raft.is_initialized().await;
-        let fresh = !initialized.map_err(|e| failed(e.to_string()))?;
-        if fresh {
-            if self.config.start == FirstStart::AwaitGroup {
-                return Ok(());
-            }
-            let members = std::collections::BTreeMap::from([(
-                node,
-                BasicNode {
-                    addr: self.config.address.clone(),
-                },
-            )]);
-            self.raft
-                .initialize(members)
-                .await
-                .map_err(|e| failed(e.to_string()))?;
-        }
-        let mut metrics = self.raft.metrics();
-        let alone = {
-            let seen = metrics.borrow_watched();
-            seen.membership_config.membership().voter_ids().eq([node])
-        };
-        // What is seen may be from before the group was formed.
-        if !fresh && !alone {
-            return Ok(());
-        }
-        if metrics.borrow_watched().state != ServerState::Leader {
-            // Nobody else could answer: no reason to wait for a timeout.
-            self.raft
-                .trigger()
-                .elect(false)
-                .await
-                .map_err(|e| failed(e.to_string()))?;
-        }
-        let leads = async {
-            loop {
-                {
-                    let seen = metrics.borrow_watched();
-                    if seen.state == ServerState::Leader || seen.running_state.is_err() {
-                        return seen
-                            .running_state
-                            .clone()
-                            .map_err(|e| failed(e.to_string()));
-                    }
-                }
-                metrics
-                    .changed()
-                    .await
-                    .map_err(|_| failed("it stopped".to_owned()))?;
-            }
-        };
-        match tokio::time::timeout(START_TIME_MAX, leads).await {
-            Ok(result) => result?,
-            Err(_) => {
-                return Err(failed(
-                    "this member did not lead its group in time".to_owned(),
-                ));
-            }
-        }
-        tokio::select! {
-            named = self.name_cluster() => named,
-            // What the log holds cannot be applied: nothing would come of waiting.
-            reason = self.failed() => Err(OpenFailure::Damaged { reason }),
-        }
-    }
-
-    /// Gives the cluster its id if it has none.
-    async fn name_cluster(&self) -> Result<(), OpenFailure> {
-        let failed = |e: MetadataFailure| OpenFailure::NotStarted {
-            reason: e.to_string(),
-        };
-        let deadline = Deadline::now() + START_TIME_MAX;
-        let cluster = match self
-            .read(Query::Cluster, deadline)
-            .await
-            .map_err(failed)?
-            .answer
-        {
-            Answer::Cluster(view) => Some(view),
-            _ => None,
-        };
-        let log_time = cluster
-            .as_ref()
-            .map_or(LogTime(0), |view: &ClusterView| view.time);
-        let clock = self.config.clock.now();
-        if log_time.0 > 0 && clock.0.abs_diff(log_time.0) > 60_000 {
-            tracing::warn!(
-                log_time = log_time.0,
-                clock = clock.0,
-                "the machine's clock and the log's time differ by \
-                more than a minute: the group was stopped, or the clock is wrong"
-            );
-        }
-        if cluster.is_some_and(|view| view.cluster.is_some()) {
-            return Ok(());
-        }
-        let cluster = ClusterId(self.config.ids.fresh());
-        match self
-            .propose(Command::InitializeCluster { cluster }, deadline)
-            .await
-            .map_err(failed)?
-        {
-            Reply::Initialized { cluster } => {
-                let id = format!("{:032x}", cluster.0);
-                tracing::info!(cluster = id, "the cluster has its id");
-                Ok(())
-            }
-            other => Err(OpenFailure::NotStarted {
-                reason: format!("the cluster got no id: {other:?}"),
-            }),
-        }
     }
 
     /// The time that a command proposed now carries. Each term of this member begins from the log's time: another
@@ -511,6 +401,9 @@ fn raft_config(config: &MemberConfig) -> Result<Config, OpenFailure> {
         election_timeout_min: ELECTION_TIMEOUT_MIN_MS,
         election_timeout_max: ELECTION_TIMEOUT_MAX_MS,
         enable_pre_vote: Some(true),
+        enable_tick: config.admitted,
+        // An old copy of a leader's disk must not lead on.
+        enable_leader_restore: Some(config.admitted),
         // Snapshots follow the log's bytes, not a count of entries: housekeeping asks for them.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: config.log_entries_kept,

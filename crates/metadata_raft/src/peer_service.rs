@@ -50,9 +50,27 @@ struct PeerService {
 }
 
 impl PeerService {
+    /// The member, once it takes part.
     fn member(&self) -> Result<Arc<Member>, Status> {
         let gone = || Status::unavailable("this member has stopped");
-        self.member.upgrade().ok_or_else(gone)
+        let member = self.member.upgrade().ok_or_else(gone)?;
+        if member.is_admitted() {
+            return Ok(member);
+        }
+        Err(Status::unavailable(
+            "this member does not take part yet: its start is not recorded",
+        ))
+    }
+
+    /// Only members speak of the log, and only with one that takes part; a gateway has no part in it.
+    fn speaks_of_the_log<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        match peers::caller(request)? {
+            caller if caller.is_member => self.member().map(drop),
+            caller => Err(Status::permission_denied(format!(
+                "node {} is no member",
+                caller.node
+            ))),
+        }
     }
 
     async fn take_pieces(
@@ -112,17 +130,6 @@ fn append_from_wire(
     })
 }
 
-/// Only members speak of the log; a gateway has no part in it.
-fn members_only<T>(request: &Request<T>) -> Result<(), Status> {
-    match peers::caller(request)? {
-        caller if caller.is_member => Ok(()),
-        caller => Err(Status::permission_denied(format!(
-            "node {} is no member",
-            caller.node
-        ))),
-    }
-}
-
 /// Rule 5.8: a gateway decides nothing about who is in the cluster, and speaks for no other node.
 fn check_proposer(caller: Caller, command: &Command) -> Result<(), Status> {
     let is_allowed = match command {
@@ -161,7 +168,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<peer::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        members_only(&request)?;
+        self.speaks_of_the_log(&request)?;
         // What ends the requests is told after the answers to those before it.
         let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
         let found = Arc::clone(&problem);
@@ -202,7 +209,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::VoteRequest>,
     ) -> Result<Response<VoteReply>, Status> {
-        members_only(&request)?;
+        self.speaks_of_the_log(&request)?;
         let question = request.into_inner();
         let request = VoteRequest {
             vote: vote_from_wire(question.vote),
@@ -226,7 +233,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<SnapshotName>,
     ) -> Result<Response<SnapshotReceived>, Status> {
-        members_only(&request)?;
+        self.speaks_of_the_log(&request)?;
         let name = request.into_inner();
         let bytes = self.incoming.lock().await.received(&name);
         Ok(Response::new(SnapshotReceived { bytes }))
@@ -236,7 +243,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<SnapshotTaken>, Status> {
-        members_only(&request)?;
+        self.speaks_of_the_log(&request)?;
         let (vote, name, file) = self.take_pieces(&mut request.into_inner()).await?;
         let (last_log_id, last_membership) = applied_from_wire(name.state)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -265,7 +272,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderReply>, Status> {
-        members_only(&request)?;
+        self.speaks_of_the_log(&request)?;
         let order = request.into_inner();
         let request = TransferLeaderRequest::new(
             vote_from_wire(order.from),

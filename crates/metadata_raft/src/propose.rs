@@ -71,7 +71,7 @@ impl Member {
             .applied
             .map_or(LogIndex(0), |id| LogIndex(id.index));
         let id = CommandId {
-            incarnation: self.incarnation,
+            incarnation: self.start.nonce,
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
         };
         let entry = Arc::new(Entry {
@@ -276,7 +276,7 @@ mod tests {
         let cluster = view.cluster.unwrap();
         // The first command of this start named the cluster; any other of that id is that one, sent again.
         let id = CommandId {
-            incarnation: member.incarnation,
+            incarnation: member.start.nonce,
             sequence: 0,
         };
         let propose = |id, cluster| {

@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use wire::MemberIdentity;
+
 use crate::files::free_bytes;
 use crate::folder;
 use crate::log::{DiskSpace, LogSettings, LogStore};
@@ -14,8 +16,8 @@ use crate::{MemberConfig, OpenFailure};
 /// What lies in the folder, opened.
 pub(crate) struct Storage {
     pub(crate) lock: File,
-    /// This start's nonce, which names its commands.
-    pub(crate) incarnation: u128,
+    /// This start; its nonce names its commands.
+    pub(crate) start: MemberIdentity,
     pub(crate) log: LogStore,
     pub(crate) tables: Arc<TableStore>,
     pub(crate) snapshots: SnapshotFolder,
@@ -60,7 +62,7 @@ impl Storage {
         );
         Ok(Storage {
             lock,
-            incarnation: identity.nonce,
+            start: identity,
             log,
             tables,
             snapshots,

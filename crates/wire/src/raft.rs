@@ -84,7 +84,7 @@ pub struct AppliedState {
 }
 
 /// Who this node is and how often it has started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberIdentity {
     /// The node; never used again for another disk.
     pub node: u64,
@@ -92,8 +92,12 @@ pub struct MemberIdentity {
     pub starts: u64,
     /// Made afresh at this start.
     pub nonce: u128,
-    /// That of the start before; 0 at the first.
+    /// That of the last confirmed start before this one; 0 when there was none.
     pub previous_nonce: u128,
+    /// Those of the starts between that one and this, of which peers may know or not.
+    pub unconfirmed_nonces: Vec<u128>,
+    /// This start is recorded outside of this disk, or needs not be.
+    pub confirmed: bool,
 }
 
 /// The first chunk of a snapshot.
@@ -221,6 +225,12 @@ pub fn encode_member_identity(identity: &MemberIdentity) -> Vec<u8> {
         starts: identity.starts,
         nonce: bits_to(identity.nonce),
         previous_nonce: bits_to(identity.previous_nonce),
+        unconfirmed_nonces: identity
+            .unconfirmed_nonces
+            .iter()
+            .map(|nonce| bits_to(*nonce))
+            .collect(),
+        confirmed: identity.confirmed,
     }
     .encode_to_vec()
 }
@@ -238,6 +248,12 @@ pub fn decode_member_identity(bytes: &[u8]) -> Result<MemberIdentity, DecodeErro
         starts: identity.starts,
         nonce: bits_from(&identity.nonce, "a nonce")?,
         previous_nonce: bits_from(&identity.previous_nonce, "a nonce")?,
+        unconfirmed_nonces: identity
+            .unconfirmed_nonces
+            .iter()
+            .map(|nonce| bits_from(nonce, "a nonce"))
+            .collect::<Result<_, _>>()?,
+        confirmed: identity.confirmed,
     })
 }
 

@@ -11,6 +11,9 @@ use std::sync::mpsc::{Sender, channel};
 
 use crate::tools;
 
+/// A parent that died before the kernel was told to watch it is found out by its absence. `$0` is its id.
+const STILL_BOUND: &str = "[ \"$PPID\" = \"$0\" ] && exec \"$@\"";
+
 type Job = (Command, Sender<io::Result<Child>>);
 
 static STARTER: LazyLock<Sender<Job>> = LazyLock::new(|| {
@@ -24,14 +27,15 @@ static STARTER: LazyLock<Sender<Job>> = LazyLock::new(|| {
     jobs
 });
 
-/// The command, run by `setpriv`, which becomes the program itself: its process id is the server's. Takes over the
+/// The command, run by `setpriv` and a shell, which become the program itself: their process id is the server's. Takes over the
 /// program, its arguments, changes of the environment and the folder; streams and groups are to be set on the result.
 /// Where there is no `setpriv` it is the plain command.
 pub fn bound(command: &Command) -> Command {
     let mut bound = match tools::find("setpriv") {
         Ok(setpriv) => {
             let mut bound = Command::new(setpriv);
-            bound.args(["--pdeathsig", "KILL", "--"]);
+            bound.args(["--pdeathsig", "KILL", "--", "sh", "-c", STILL_BOUND]);
+            bound.arg(std::process::id().to_string());
             bound.arg(command.get_program());
             bound
         }

@@ -168,6 +168,15 @@ impl World {
 
     /// Starts a node, or starts it again with the folder and the address that it had.
     pub async fn start(&mut self, node: u64, start: FirstStart) {
+        self.open(node, start, true).await;
+    }
+
+    /// Starts a node whose start nobody has recorded.
+    pub async fn start_unadmitted(&mut self, node: u64) {
+        self.open(node, FirstStart::AwaitGroup, false).await;
+    }
+
+    async fn open(&mut self, node: u64, start: FirstStart, admitted: bool) {
         let before = self.nodes.remove(&node).map(|node| node.address);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = TcpListener::bind(before.unwrap_or(any)).await.unwrap();
@@ -178,6 +187,7 @@ impl World {
             log_entries_kept: 10,
             free_bytes_min: 0,
             start,
+            admitted,
             address: address.to_string(),
             transport: Arc::new(Transport {
                 from: node,

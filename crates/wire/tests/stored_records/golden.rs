@@ -218,12 +218,22 @@ fn check_raft_records(golden: &mut Golden) {
         wire::encode_applied_state,
         wire::decode_applied_state,
     );
-    golden.check(
-        "member",
-        &samples::identity(),
-        wire::encode_member_identity,
-        wire::decode_member_identity,
-    );
+    let unconfirmed = wire::MemberIdentity {
+        unconfirmed_nonces: Vec::new(),
+        confirmed: false,
+        ..samples::identity()
+    };
+    for (name, identity) in [
+        ("member", unconfirmed),
+        ("member.confirmed", samples::identity()),
+    ] {
+        golden.check(
+            name,
+            &identity,
+            wire::encode_member_identity,
+            wire::decode_member_identity,
+        );
+    }
     check_snapshot_chunks(golden);
 }
 

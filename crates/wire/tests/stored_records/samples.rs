@@ -460,5 +460,7 @@ pub fn identity() -> wire::MemberIdentity {
         starts: 9,
         nonce: 0xabc,
         previous_nonce: u128::MAX,
+        unconfirmed_nonces: vec![1, 2],
+        confirmed: true,
     }
 }
