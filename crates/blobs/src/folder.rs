@@ -116,6 +116,9 @@ impl Shared {
         for folder in [&layout.objects, &layout.uploads, &layout.staging] {
             durable.ensure(folder)?;
         }
+        // One start at a time: between its making and its locking, another would take a lock for a leaving.
+        let starting = File::open(&layout.staging)?;
+        starting.lock()?;
         clean_staging(&layout.staging)?;
         let start = Uuid::new_v4().simple().to_string();
         // The lock comes first: a folder without a held lock is taken for a leaving.

@@ -227,3 +227,18 @@ async fn many_reads_at_once_and_left_half_way_give_all_their_bytes() {
     }
     assert!(read(&store, &key(1), 0, len).await.unwrap() == pattern(1, len));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn processes_that_start_together_on_one_folder_leave_each_other_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let path = folder.path();
+        let opened = (0..8).map(|_| open(path));
+        let opened = futures::future::join_all(opened).await;
+        for (number, store) in (0..).zip(opened) {
+            let target = Target::Object(key(round * 8 + number));
+            let stored = put(&store.unwrap(), &target, Bytes::from_static(b"bytes")).await;
+            stored.unwrap();
+        }
+    }
+}
