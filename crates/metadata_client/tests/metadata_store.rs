@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use metadata::Query;
+use metadata::{Command, NodeId, Query, Refusal, Reply};
 use metadata_client::{Client, MemberAddress};
 use metadata_raft::{FirstStart, Member, MemberConfig};
 use peers::{Caller, PeerConnection, PeerTransport, async_trait};
@@ -44,36 +45,46 @@ fn soon() -> Deadline {
     Deadline::now() + Duration::from_secs(30)
 }
 
+/// A member that takes every caller for this one.
+async fn member(
+    folder: &Path,
+    node: u64,
+    caller: Caller,
+) -> (Arc<Member>, MemberAddress, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let config = MemberConfig {
+        segment_bytes: 256 * 1024,
+        free_bytes_min: 0,
+        start: match node {
+            1 => FirstStart::FormGroup,
+            _ => FirstStart::AwaitGroup,
+        },
+        address: address.clone(),
+        transport: Arc::new(Tcp),
+        ..MemberConfig::new(folder.join(node.to_string()), node)
+    };
+    let member = Member::open(config).await.unwrap();
+    let served = Arc::clone(&member);
+    let serving = tokio::spawn(async move {
+        let connections = TcpListenerStream::new(listener).map(move |stream| {
+            let stream = stream?;
+            stream.set_nodelay(true)?;
+            Ok(PeerConnection::from_peer(Box::new(stream), caller))
+        });
+        served.serve_peers(connections).await.unwrap();
+    });
+    (member, MemberAddress { node, address }, serving)
+}
+
 impl Group {
     async fn of_three() -> Group {
         let folder = tempfile::tempdir().unwrap();
         let (mut members, mut addresses) = (Vec::new(), Vec::new());
         for node in 1..=3_u64 {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            let config = MemberConfig {
-                segment_bytes: 256 * 1024,
-                free_bytes_min: 0,
-                start: match node {
-                    1 => FirstStart::FormGroup,
-                    _ => FirstStart::AwaitGroup,
-                },
-                address: address.clone(),
-                transport: Arc::new(Tcp),
-                ..MemberConfig::new(folder.path().join(node.to_string()), node)
-            };
-            let member = Member::open(config).await.unwrap();
-            let served = Arc::clone(&member);
-            let serving = tokio::spawn(async move {
-                let connections = TcpListenerStream::new(listener).map(|stream| {
-                    let stream = stream?;
-                    stream.set_nodelay(true)?;
-                    Ok(PeerConnection::from_peer(Box::new(stream), SOMEBODY))
-                });
-                served.serve_peers(connections).await.unwrap();
-            });
+            let (member, address, serving) = member(folder.path(), node, SOMEBODY).await;
             members.push((member, serving));
-            addresses.push(MemberAddress { node, address });
+            addresses.push(address);
         }
         let first = Arc::clone(&members[0].0);
         for other in &addresses[1..] {
@@ -134,6 +145,43 @@ async fn member_that_dies_is_not_noticed() {
     let command = metadata::Command::InitializeCluster { cluster };
     client.propose(command, deadline).await.unwrap();
     assert!(client.health().can_confirm);
+}
+
+/// Members of an older build would not understand it, and it would stop them in their log.
+#[tokio::test(flavor = "multi_thread")]
+async fn command_of_a_later_format_is_not_sent() {
+    let group = Group::of_three().await;
+    let client = group.client();
+    let label = "Blue".to_owned();
+    let reply = client.propose(Command::SetLabel { label }, soon()).await;
+    let (needed, current) = (2, metadata::FORMAT);
+    let refused = Reply::Refused(Refusal::FormatTooLow { needed, current });
+    assert_eq!(reply.unwrap(), refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateway_that_is_denied_something_hears_it_at_once() {
+    let gateway = Caller {
+        node: 9,
+        is_member: false,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (member, address, serving) = member(folder.path(), 1, gateway).await;
+    let client = Client::new(vec![address], Arc::new(Tcp), &RandomIds);
+    let node = NodeId(1);
+    let far = Deadline::now() + Duration::from_secs(3_600);
+    let denied = client.propose(Command::RemoveNode { node }, far).await;
+    assert!(
+        matches!(denied, Err(MetadataFailure::Unavailable { .. })),
+        "{denied:?}"
+    );
+    let denied = client.read(Query::Authority, far).await;
+    assert!(
+        matches!(denied, Err(MetadataFailure::Unavailable { .. })),
+        "{denied:?}"
+    );
+    serving.abort();
+    member.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
