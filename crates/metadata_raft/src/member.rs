@@ -44,9 +44,6 @@ const ELECTION_TIMEOUT_MAX_MS: u64 = 150;
 /// How often housekeeping looks at the disk, the snapshot and the tables.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
-/// A leader that cannot confirm for so long says so to whoever asked.
-const CONFIRM_TIME_MAX: Duration = Duration::from_millis(450);
-
 /// What a node with a fresh folder does. A folder that has been in a group goes on in that group, whatever is said here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstStart {
@@ -244,27 +241,6 @@ impl Member {
         match metadata::answer(&*self.tables.view(), &Query::Cluster) {
             Ok(Answer::Cluster(view)) => view.time,
             Ok(_) | Err(_) => LogTime(0),
-        }
-    }
-
-    /// What the leader answers a member that wants to read: the index, or who leads.
-    pub(crate) async fn confirm_as_leader(
-        &self,
-    ) -> Result<Result<LogIndex, Option<u64>>, MetadataFailure> {
-        let leader = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            let other = metrics
-                .current_leader
-                .filter(|node| *node != self.config.node_id);
-            (metrics.state != ServerState::Leader).then_some(other)
-        };
-        match leader {
-            Some(leader) => Ok(Err(leader)),
-            None => Ok(Ok(self
-                .reads
-                .confirmed(Deadline::now() + CONFIRM_TIME_MAX)
-                .await?)),
         }
     }
 

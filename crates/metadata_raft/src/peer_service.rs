@@ -10,7 +10,7 @@ use metadata::{Command, Query};
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use openraft::storage::{Snapshot, SnapshotMeta};
 use peers::{Caller, PeerCalls, Request, Response, Status, Streaming};
-use ports::{Deadline, MetadataFailure};
+use ports::Deadline;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wire::peer::{
     self, AppendReply, AskReply, AskRequest, ConfirmReply, ConfirmRequest, ProposeReply,
@@ -19,6 +19,7 @@ use wire::peer::{
 };
 
 use crate::member::{Member, RaftHandle};
+use crate::read_index::{self, Confirmation};
 use crate::snapshot::Incoming;
 use crate::types::{
     RaftEntry, StoredRecordError, TypeConfig, applied_from_wire, decode_entry, log_id_from_wire,
@@ -306,12 +307,14 @@ impl PeerCalls for PeerService {
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
         peers::caller(&request)?;
-        let reply = match self.member()?.confirm_as_leader().await {
-            Ok(Ok(index)) => ConfirmReply::Index(index.0),
-            Ok(Err(leader)) => ConfirmReply::NotLeader(leader),
-            Err(MetadataFailure::Unavailable { reason })
-            | Err(MetadataFailure::OutcomeUnknown { reason })
-            | Err(MetadataFailure::Stopped { reason }) => ConfirmReply::Unavailable(reason),
+        let member = self.member()?;
+        let reply = match read_index::confirm_here(&member.raft).await {
+            Ok(Confirmation::Index(index)) => ConfirmReply::Index(index.0),
+            Ok(Confirmation::Elsewhere(leader)) => {
+                ConfirmReply::NotLeader(leader.map(|(node, _)| node))
+            }
+            Ok(Confirmation::NoQuorum) => ConfirmReply::Unavailable("no quorum".to_owned()),
+            Err(failure) => ConfirmReply::Unavailable(failure.to_string()),
         };
         Ok(Response::new(reply))
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use metadata::LogIndex;
 use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use peers::Connections;
 use ports::{Deadline, MetadataFailure};
@@ -79,6 +80,38 @@ fn stopped() -> MetadataFailure {
     }
 }
 
+/// What asking for a confirmation came to.
+pub(crate) enum Confirmation {
+    /// A state that has applied this answers a read that began before the asking.
+    Index(LogIndex),
+    /// This member does not lead; that one does, as far as it knows.
+    Elsewhere(Option<(u64, String)>),
+    /// Too few answered.
+    NoQuorum,
+}
+
+/// Has a read confirmed if this member leads. Asks no leader elsewhere: members that asked each other on behalf of each
+/// other, while the lead changes, would wait in a circle.
+pub(crate) async fn confirm_here(raft: &RaftHandle) -> Result<Confirmation, MetadataFailure> {
+    match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+        Ok(linearizer) => {
+            let index = linearizer.read_log_id().index();
+            Ok(Confirmation::Index(LogIndex(index)))
+        }
+        Err(RaftError::Fatal(fatal)) => Err(MetadataFailure::Stopped {
+            reason: fatal.to_string(),
+        }),
+        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+            let address = forward.leader_node.map(|node| node.addr);
+            Ok(Confirmation::Elsewhere(forward.leader_id.zip(address)))
+        }
+        Err(RaftError::APIError(error)) => {
+            tracing::debug!(%error, "no confirmation of a read");
+            Ok(Confirmation::NoQuorum)
+        }
+    }
+}
+
 /// Asks for confirmations: here while this node leads, else the leader.
 struct Confirmer {
     raft: RaftHandle,
@@ -89,24 +122,16 @@ struct Confirmer {
 impl Confirmer {
     /// The index, or `None` when there was none this time.
     async fn confirm(&self) -> Result<Option<LogIndex>, MetadataFailure> {
-        match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-            Ok(linearizer) => Ok(Some(LogIndex(linearizer.read_log_id().index()))),
-            Err(RaftError::Fatal(fatal)) => Err(MetadataFailure::Stopped {
-                reason: fatal.to_string(),
-            }),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
-                let address = forward.leader_node.map(|node| node.addr);
-                match forward.leader_id.zip(address) {
-                    Some((leader, address)) if leader != self.node => {
-                        Ok(self.ask(leader, &address).await)
-                    }
-                    _ => Ok(None),
+        match confirm_here(&self.raft).await? {
+            Confirmation::Index(index) => Ok(Some(index)),
+            Confirmation::Elsewhere(Some((leader, address))) if leader != self.node => {
+                tokio::select! {
+                    index = self.ask(leader, &address) => Ok(index),
+                    // Its answer would come late, or never.
+                    () = self.another_leads(leader) => Ok(None),
                 }
             }
-            Err(RaftError::APIError(error)) => {
-                tracing::debug!(%error, "no confirmation of a read");
-                Ok(None)
-            }
+            Confirmation::Elsewhere(_) | Confirmation::NoQuorum => Ok(None),
         }
     }
 
@@ -120,6 +145,20 @@ impl Confirmer {
             Err(status) => {
                 tracing::debug!(leader, %status, "the leader gave no confirmation");
                 None
+            }
+        }
+    }
+
+    /// Waits until another one is known to lead.
+    async fn another_leads(&self, than: u64) {
+        let mut metrics = self.raft.metrics();
+        while metrics
+            .borrow_and_update()
+            .current_leader
+            .is_none_or(|leader| leader == than)
+        {
+            if metrics.changed().await.is_err() {
+                return std::future::pending().await;
             }
         }
     }
