@@ -35,6 +35,8 @@ pub(crate) struct PageState {
     pub(crate) info: Info,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) draining: Arc<AtomicBool>,
+    /// Set when it was found to be ready for the first time.
+    pub(crate) was_ready: AtomicBool,
 }
 
 #[derive(Template)]
@@ -64,14 +66,17 @@ pub(crate) fn router(state: PageState) -> Router {
 }
 
 impl PageState {
-    /// In one or two words.
+    /// Or why not, in a few words.
     fn readiness(&self) -> Result<(), &'static str> {
         if self.draining.load(Ordering::Relaxed) {
             Err("stopping")
-        } else if !self.registry.health().can_confirm {
-            Err("not ready: the metadata log does not confirm reads")
-        } else {
+        } else if self.registry.health().can_confirm {
+            self.was_ready.store(true, Ordering::Relaxed);
             Ok(())
+        } else if self.was_ready.load(Ordering::Relaxed) {
+            Err("not ready: no read could be confirmed for 2 s; is there a quorum of members?")
+        } else {
+            Err("starting: no read was confirmed yet")
         }
     }
 }

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use registry::{Body, BodyFailure, Error};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How much of an unread body is read away to keep the connection.
 const LEFTOVER_BYTES_MAX: usize = 256 * 1024;
@@ -27,6 +28,7 @@ pub(crate) struct RequestBody {
     slot: Slot,
     length: Option<u64>,
     idle_timeout: Duration,
+    end: CancellationToken,
 }
 
 /// Where a body is between its readers.
@@ -59,8 +61,13 @@ impl Slot {
 }
 
 impl RequestBody {
-    /// The body that hyper gives; `None` when the request has none.
-    pub(crate) fn new(incoming: Incoming, idle_timeout: Duration) -> Option<RequestBody> {
+    /// The body that hyper gives; `None` when the request has none. Whoever reads it is told to stop when `end` is
+    /// cancelled, so that what came before can be kept.
+    pub(crate) fn new(
+        incoming: Incoming,
+        idle_timeout: Duration,
+        end: CancellationToken,
+    ) -> Option<RequestBody> {
         if incoming.is_end_stream() {
             return None;
         }
@@ -70,6 +77,7 @@ impl RequestBody {
             slot,
             length,
             idle_timeout,
+            end,
         })
     }
 
@@ -88,6 +96,7 @@ impl RequestBody {
             slot: self.slot.clone(),
             idle_timeout: self.idle_timeout,
             idle: None,
+            end: Box::pin(self.end.clone().cancelled_owned()),
             received,
         };
         Body {
@@ -166,6 +175,8 @@ struct ClientStream {
     idle_timeout: Duration,
     /// Set while the client keeps us waiting.
     idle: Option<Pin<Box<Sleep>>>,
+    /// Ready when nothing more is to be taken.
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
     received: Arc<AtomicU64>,
 }
 
@@ -174,6 +185,9 @@ impl Stream for ClientStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if this.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(BodyFailure::Stopping)));
+        }
         loop {
             let Some(incoming) = &mut this.incoming else {
                 return Poll::Ready(None);

@@ -2,7 +2,8 @@
 //!
 //! HTTP/1.1 and HTTP/2 with prior knowledge on one port. A stop is polite: readiness fails first, new connections are
 //! taken for the drain delay, then every reply says that it is the last of its connection, and what is in flight is
-//! finished within the drain deadline. PROTOCOLS, "The balancer's part".
+//! finished within the drain deadline. Then bodies that still come are ended, so that uploads keep what came, and what is
+//! left is cut. A connection ends with FIN: what a client sends meanwhile is read away. PROTOCOLS, "The balancer's part".
 
 use std::convert::Infallible;
 use std::io;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use hyper::Version;
 use hyper::header::CONNECTION;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::lingering::Lingering;
 use crate::meter::Meter;
 use crate::pages::{self, Info, PageState};
+use crate::reply;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::stalled_writes::StalledWrites;
@@ -36,6 +40,10 @@ const REFUSALS_MAX: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that was refused may go on sending before it is cut; it reads the reply meanwhile.
 const LINGER_MAX: Duration = Duration::from_secs(5);
+/// After a stop, how long a connection that has not said anything yet may still begin.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(500);
+/// After the drain deadline, how long uploads may take to keep what came and to be told so.
+const LAST_REPLIES_MAX: Duration = Duration::from_secs(6);
 /// The most bytes that hyper holds of one HTTP/1 connection's input. Bodies are read through it: with half of it a push
 /// costs more processor time, with twice as much it costs the same and takes more memory.
 const HTTP1_BUFFER_MAX: usize = 256 * 1024;
@@ -89,12 +97,15 @@ pub async fn serve(parts: ServeParts) {
         info,
         metrics: metrics.clone(),
         draining: Arc::clone(&draining),
+        was_ready: AtomicBool::new(false),
     };
+    let end_bodies = CancellationToken::new();
     let service = Service::new(
         registry,
         settings.clone(),
         pages::router(state),
         Arc::clone(&meter),
+        end_bodies.clone(),
     );
     let shared = Arc::new(Shared {
         service,
@@ -129,14 +140,13 @@ pub async fn serve(parts: ServeParts) {
     acceptors.wait().await;
     shared.last_reply.cancel();
     shared.tasks.close();
-    if tokio::time::timeout(shared.settings.drain_deadline, shared.tasks.wait())
-        .await
-        .is_err()
-    {
+    if !shared.ended_within(shared.settings.drain_deadline).await {
         tracing::warn!(
             connections = shared.tasks.len(),
-            "the drain deadline has passed: connections are cut"
+            "the drain deadline has passed: uploads are kept as far as they came, and connections are cut"
         );
+        end_bodies.cancel();
+        shared.ended_within(LAST_REPLIES_MAX).await;
     }
     shared.cut.cancel();
     shared.tasks.wait().await;
@@ -155,6 +165,21 @@ struct Shared {
     /// Cancelled when connections are to end at once.
     cut: CancellationToken,
     tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Whether the last connection has ended by then.
+    async fn ended_within(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+    }
+
+    /// Serves a connection in a task of its own.
+    fn take_on(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
+        // Without it the last bytes of a reply wait for an acknowledgement of those before.
+        let _ = stream.set_nodelay(true);
+        let serving = connection(stream, peer, place, Arc::clone(self));
+        self.tasks.spawn(serving);
+    }
 }
 
 /// The right to a connection, given back when it is dropped.
@@ -205,13 +230,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
         loop {
             let place = place(&shared).await;
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    // Without it the last bytes of a reply wait for an acknowledgement of those before.
-                    let _ = stream.set_nodelay(true);
-                    shared
-                        .tasks
-                        .spawn(connection(stream, peer, place, Arc::clone(&shared)));
-                }
+                Ok((stream, peer)) => shared.take_on(stream, peer, place),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection could be accepted");
@@ -221,6 +240,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
         }
     };
     stop.run_until_cancelled(accepting).await;
+    // Those that the system has taken for us already would be reset.
+    while let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned()
+        && let Some(Ok((stream, peer))) = listener.accept().now_or_never()
+    {
+        shared.take_on(stream, peer, Place::served(permit));
+    }
 }
 
 /// Waits for a place, so that what is beyond all limits waits in the system's queue and takes no memory of ours.
@@ -256,11 +281,15 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: A
         spoke.store(true, Ordering::Relaxed);
         let (shared, is_left) = (Arc::clone(&shared), Arc::clone(&is_left));
         async move {
-            let reply = if serves {
+            let is_http1 = request.version() < Version::HTTP_2;
+            let mut reply = if serves {
                 shared.service.answer(request).await
             } else {
                 shared.service.refuse(request)
             };
+            if is_http1 && shared.last_reply.is_cancelled() {
+                reply::close_connection(reply.headers_mut());
+            }
             // Such a reply may come before the whole request did.
             if reply.headers().contains_key(CONNECTION) {
                 is_left.store(true, Ordering::Relaxed);
@@ -272,13 +301,21 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: A
     let transport = TokioIo::new(Lingering::new(transport, Arc::clone(&is_left), LINGER_MAX));
     let mut serving = pin!(shared.builder.serve_connection(transport, service));
     let mut first_request = pin!(tokio::time::sleep(shared.settings.header_timeout));
+    let mut is_to_end = pin!(async {
+        shared.last_reply.cancelled().await;
+        if !spoke.load(Ordering::Relaxed) {
+            tokio::time::sleep(FIRST_WORD_MAX).await;
+        }
+    });
     let (mut waits_for_first, mut may_go_on) = (true, true);
     let ended = loop {
         tokio::select! {
             biased;
             ended = serving.as_mut() => break ended,
-            () = shared.last_reply.cancelled(), if may_go_on => {
+            () = is_to_end.as_mut(), if may_go_on => {
                 may_go_on = false;
+                // The client may be sending just now.
+                is_left.store(true, Ordering::Relaxed);
                 serving.as_mut().graceful_shutdown();
             }
             () = shared.cut.cancelled() => break Ok(()),

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use metadata::PrincipalName;
 use registry::Registry;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::access_log::Record;
@@ -41,6 +42,7 @@ pub(crate) struct Service {
     principal: PrincipalName,
     requests: Semaphore,
     manifest_memory: Semaphore,
+    end_bodies: CancellationToken,
 }
 
 impl Service {
@@ -49,6 +51,7 @@ impl Service {
         settings: Settings,
         pages: Router,
         meter: Arc<Meter>,
+        end_bodies: CancellationToken,
     ) -> Service {
         Service {
             registry,
@@ -62,13 +65,18 @@ impl Service {
                 settings.manifest_memory_max.max(oci::MANIFEST_BYTES_MAX),
             ),
             settings,
+            end_bodies,
         }
     }
 
     /// Answers a request of a connection that is served.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let (head, incoming) = request.into_parts();
-        let body = RequestBody::new(incoming, self.settings.body_idle_timeout);
+        let body = RequestBody::new(
+            incoming,
+            self.settings.body_idle_timeout,
+            self.end_bodies.clone(),
+        );
         let mut record = self.record(&head);
         let result = AssertUnwindSafe(self.guarded(&head, body.as_ref(), &mut record))
             .catch_unwind()

@@ -55,4 +55,7 @@ pub enum BodyFailure {
     /// The client sent nothing for too long.
     #[error("the body stalled")]
     TimedOut,
+    /// This node stops, and the body has had the time that is left for what is in flight.
+    #[error("the body outlasted the time that a stop leaves")]
+    Stopping,
 }

@@ -281,6 +281,9 @@ impl From<BodyFailure> for Error {
         match failure {
             BodyFailure::Disconnected { reason } => Error::BodyDisconnected { reason },
             BodyFailure::TimedOut => Error::BodyStalled,
+            BodyFailure::Stopping => Error::Stopped {
+                reason: failure.to_string(),
+            },
         }
     }
 }

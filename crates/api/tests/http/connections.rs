@@ -1,4 +1,4 @@
-//! Connections that misbehave, limits, and a polite stop.
+//! Connections that misbehave, and limits.
 
 use std::time::Duration;
 
@@ -271,47 +271,4 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
             break;
         }
     }
-}
-
-#[tokio::test]
-async fn a_stop_finishes_what_is_in_flight() {
-    let mut server = Fixture::start().await;
-    let upload = server.open_upload("a").await;
-    let mut idle = Connection::open(server.address).await;
-    idle.send(&get("/v2/")).await.expect(200);
-    let mut busy = Connection::open(server.address).await;
-    let digest = sha256(b"first second");
-    let head = format!(
-        "PUT {upload}&digest={digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nfirst "
-    );
-    busy.write(head.as_bytes()).await;
-    // The request has begun when it has asked the log for the right to write, after the upload was opened.
-    while server.metadata.calls(MetadataCall::Propose) < 2 {
-        tokio::task::yield_now().await;
-    }
-    server.shutdown.cancel();
-    assert!(idle.is_closed().await, "idle connections are closed");
-    busy.write(b"second").await;
-    let answer = busy.answer("PUT").await.expect(201);
-    assert_eq!(answer.header("connection"), Some("close"));
-    assert!(busy.is_closed().await);
-    (&mut server.serving)
-        .await
-        .expect("the server ends by itself");
-    assert!(
-        tokio::net::TcpStream::connect(server.address)
-            .await
-            .is_err(),
-        "nothing listens any more"
-    );
-}
-
-#[tokio::test]
-async fn a_node_that_drains_is_not_ready_but_serves() {
-    let server = Fixture::with(|settings| settings.drain_delay = Duration::from_secs(60)).await;
-    server.send(get("/readyz")).await.expect(200);
-    server.shutdown.cancel();
-    while server.send(get("/readyz")).await.status == 200 {}
-    server.send(get("/v2/")).await.expect(200);
-    server.send(get("/healthz")).await.expect(200);
 }

@@ -10,6 +10,7 @@ mod connections;
 mod fixture;
 mod lists;
 mod manifests;
+mod polite_stop;
 mod sparse_images;
 mod uploads;
 mod without_quorum;
