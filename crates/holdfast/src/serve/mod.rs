@@ -1,7 +1,8 @@
 //! Runs the registry: takes addresses and folder, puts the parts together, serves, and stops in order.
 //!
 //! The order of a start is that of what can go wrong most often: addresses, folder, store, log. The order of a stop is
-//! PROTOCOLS, "The balancer's part": readiness fails, connections are drained, the sweep ends, the log is closed.
+//! PROTOCOLS, "The balancer's part": readiness fails, the lead is handed over, connections are drained, the sweep ends,
+//! the log is closed.
 
 mod data_folder;
 mod file_limit;
@@ -105,8 +106,9 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         without_delay.cancel();
     }
     stop.cancel();
+    let ended = async { tokio::join!(&mut server, node.hand_over()).0 };
     tokio::select! {
-        ended = &mut server => ended.map_err(|error| Failure::new(format!("the HTTP server failed: {error}")))?,
+        ended = ended => ended.map_err(|error| Failure::new(format!("the HTTP server failed: {error}")))?,
         _ = signals.next() => {
             return Err(Failure::new("stopped at once: requests in flight were cut; what was acknowledged is safe"));
         }

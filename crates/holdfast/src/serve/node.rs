@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metadata_raft::Member;
-use ports::{BlobStore, RandomIds};
+use ports::{BlobStore, Deadline, RandomIds};
 use registry::{Parts, Registry, Sweeper};
 
 use super::data_folder::DataFolder;
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 
 /// How long the durable steps of requests whose client has gone may take once nothing new is taken.
 const STEPS_END_MAX: Duration = Duration::from_secs(15);
+
+/// How long another member may take to take the lead.
+const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
 /// One node.
 pub struct Node {
@@ -71,6 +74,14 @@ impl Node {
         ))
     }
 
+    /// Hands the lead to another member, if this one has it and there is one, so that nobody waits for an election when
+    /// this node is gone.
+    pub async fn hand_over(&self) {
+        if let Err(failure) = self.member.step_down(Deadline::now() + HAND_OVER_MAX).await {
+            tracing::warn!(%failure, "the lead was not handed over: an election follows");
+        }
+    }
+
     /// Lets the durable steps of cut requests end, within a bound, and closes the log. What was acknowledged is durable
     /// already.
     pub async fn close(self) {
@@ -82,6 +93,8 @@ impl Node {
                 "steps of cut requests are left half-way: their uploads go on at the last acknowledged offset"
             );
         }
+        // It may have been given back meanwhile.
+        self.hand_over().await;
         self.member.shutdown().await;
     }
 }
