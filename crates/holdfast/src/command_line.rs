@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::Given;
+use crate::up::UpArguments;
 use crate::version;
 
 /// A container registry whose acknowledged pushes are never lost.
@@ -31,6 +32,13 @@ pub enum Command {
     /// Runs the registry until SIGTERM or Ctrl-C. It then finishes the requests in flight; a second signal ends it at
     /// once, which is safe too. It prints where it listens, where its data is, and lines to try.
     Serve(ServeArguments),
+    /// Runs a whole cluster on this machine, to look at and to hurt
+    ///
+    /// Starts members, each a process of its own, and a balancer in front of them, and shows a live table of the nodes.
+    /// Kill one with a key, or by `kill -9` from elsewhere, and go on pushing; start it again with a key. Where standard
+    /// output is no terminal it prints a line for each process instead, and `start NAME` on standard input starts one
+    /// again. All nodes end when it ends. A second run with the same folder goes on with the same cluster.
+    Up(UpArguments),
     /// Shows or checks the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

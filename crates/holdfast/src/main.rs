@@ -13,6 +13,7 @@ mod serve;
 #[cfg(feature = "failpoints")]
 mod steps;
 mod storage;
+mod up;
 mod version;
 
 use std::io::Write;
@@ -46,6 +47,7 @@ fn run(command: Command) -> Result<(), Failure> {
             }
             serve::run(load(&arguments.config)?)
         }
+        Command::Up(arguments) => up::run(&arguments),
         Command::Config(ConfigCommand::Show(arguments)) => print(&load(&arguments)?.show()),
         Command::Config(ConfigCommand::Check(arguments)) => {
             load(&arguments)?;

@@ -13,7 +13,10 @@ mod node;
 mod parent;
 mod stop;
 
-pub use data_folder::blobs_below;
+pub use data_folder::{DataFolder, blobs_below};
+pub use file_limit::raise as raise_file_limit;
+pub use greeting::name_for_clients;
+pub use listen::listen;
 pub use parent::end_with_stdin;
 
 use std::net::SocketAddr;
@@ -26,7 +29,8 @@ use crate::failure::Failure;
 use crate::version;
 
 use node::Node;
-use stop::{Asked, StopSignals};
+use stop::Asked;
+pub use stop::StopSignals;
 
 /// How long the work of other threads is waited for once everything is stopped.
 const THREADS_END_MAX: Duration = Duration::from_secs(2);
