@@ -408,12 +408,13 @@ async fn watch_over(
             is_ready = became_ready(&mut condition), if is_awaited => {
                 is_awaited = false;
                 if is_ready {
+                    // Told first: whoever waits for the state finds it told.
+                    shared.tell(Event { what: Happened::Ready, ..event.clone() }).await;
                     slot.state.send_replace(State::Running {
                         pid: event.pid,
                         address: event.address,
                         was_ready: true,
                     });
-                    shared.tell(Event { what: Happened::Ready, ..event.clone() }).await;
                 }
             }
         }
