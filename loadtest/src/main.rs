@@ -8,10 +8,12 @@ mod client;
 mod image;
 mod layer;
 mod manifest;
+mod mixed;
 mod pull;
 mod push;
 mod report;
 mod run;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,10 +68,46 @@ enum Command {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         tags: u32,
     },
+    /// Write and read without pause, and tell each time in which nothing was answered.
+    ///
+    /// For what is done to a cluster meanwhile. Ends after `--duration`, or at SIGTERM or Ctrl-C; then reads back
+    /// everything that was acknowledged.
+    Mixed {
+        #[command(flatten)]
+        reach: Reach,
+        /// How many write, each with one connection and one tag.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        writers: u32,
+        /// How many read, each with one connection.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        readers: u32,
+        /// Bytes of a blob.
+        #[arg(long, default_value_t = 4096)]
+        blob_size: u64,
+        /// Do not read back what was acknowledged after the run.
+        #[arg(long)]
+        no_read_back: bool,
+    },
 }
 
 #[derive(Args)]
 struct Common {
+    #[command(flatten)]
+    reach: Reach,
+    /// How many workers, each with one connection.
+    #[arg(long, short, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    concurrency: u32,
+    /// How many operations at most.
+    #[arg(long, short = 'n')]
+    count: Option<u64>,
+    /// Makes the same content again; by default each run makes new content.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Where the registry is, and how long it is used.
+#[derive(Args)]
+struct Reach {
     /// Where the registry is: `http://HOST:PORT` or `https://HOST:PORT`.
     #[arg(long, default_value = "http://127.0.0.1:5000")]
     url: url::Url,
@@ -87,21 +125,12 @@ struct Common {
     /// Repositories are made below this name.
     #[arg(long, default_value = "load")]
     repository: String,
-    /// How many workers, each with one connection.
-    #[arg(long, short, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    concurrency: u32,
     /// How long to go on, unless `--count` ends it first.
     #[arg(long, short, default_value = "10s", value_parser = humantime::parse_duration)]
     duration: Duration,
-    /// How many operations at most.
-    #[arg(long, short = 'n')]
-    count: Option<u64>,
     /// The longest that one request may take.
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// Makes the same content again; by default each run makes new content.
-    #[arg(long)]
-    seed: Option<u64>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -111,16 +140,18 @@ impl Common {
     fn bounds(&self) -> Bounds {
         Bounds {
             concurrency: self.concurrency,
-            duration: self.duration,
+            duration: self.reach.duration,
             count: self.count,
-            quiet: self.json,
+            quiet: self.reach.json,
         }
     }
 
     fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(rand::random)
     }
+}
 
+impl Reach {
     fn target(&self) -> anyhow::Result<Arc<Target>> {
         Ok(Arc::new(Target::new(TargetOptions {
             url: &self.url,
@@ -134,7 +165,7 @@ impl Common {
 #[tokio::main]
 async fn main() -> ExitCode {
     match execute(Cli::parse().command).await {
-        Ok(report) if report.failures() == 0 => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(2),
         Err(error) => {
             eprintln!("holdfast-load: {error:#}");
@@ -143,7 +174,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> anyhow::Result<report::Report> {
+/// Runs it, prints the report, and gives how much has failed.
+async fn execute(command: Command) -> anyhow::Result<u64> {
     let (report, json) = match command {
         Command::Push {
             common,
@@ -152,14 +184,14 @@ async fn execute(command: Command) -> anyhow::Result<report::Report> {
             no_read_back,
         } => {
             let plan = push::Plan {
-                target: common.target()?,
-                repository: common.repository.clone(),
+                target: common.reach.target()?,
+                repository: common.reach.repository.clone(),
                 shape,
                 upload,
                 seed: common.seed(),
                 read_back: !no_read_back,
             };
-            (push::run(plan, common.bounds()).await?, common.json)
+            (push::run(plan, common.bounds()).await?, common.reach.json)
         }
         Command::Pull {
             common,
@@ -167,22 +199,49 @@ async fn execute(command: Command) -> anyhow::Result<report::Report> {
             images,
         } => {
             let plan = pull::Plan {
-                target: common.target()?,
-                repository: common.repository.clone(),
+                target: common.reach.target()?,
+                repository: common.reach.repository.clone(),
                 shape,
                 images,
                 seed: common.seed(),
             };
-            (pull::run(plan, common.bounds()).await?, common.json)
+            (pull::run(plan, common.bounds()).await?, common.reach.json)
         }
         Command::Manifest { common, tags } => {
             let plan = manifest::Plan {
-                target: common.target()?,
-                repository: common.repository.clone(),
+                target: common.reach.target()?,
+                repository: common.reach.repository.clone(),
                 tags,
                 seed: common.seed(),
             };
-            (manifest::run(plan, common.bounds()).await?, common.json)
+            (
+                manifest::run(plan, common.bounds()).await?,
+                common.reach.json,
+            )
+        }
+        Command::Mixed {
+            reach,
+            writers,
+            readers,
+            blob_size,
+            no_read_back,
+        } => {
+            let plan = mixed::Plan {
+                target: reach.target()?,
+                repository: reach.repository.clone(),
+                writers,
+                readers,
+                blob_size,
+                duration: reach.duration,
+                read_back: !no_read_back,
+            };
+            let report = mixed::run(plan).await?;
+            match reach.json {
+                // One line, for who started it and reads its output line by line.
+                true => println!("{}", serde_json::to_string(&report)?),
+                false => println!("{}", report.text()),
+            }
+            return Ok(report.failures());
         }
     };
     if json {
@@ -190,5 +249,5 @@ async fn execute(command: Command) -> anyhow::Result<report::Report> {
     } else {
         println!("{}", report.table());
     }
-    Ok(report)
+    Ok(report.failures())
 }
