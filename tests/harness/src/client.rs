@@ -1,7 +1,7 @@
 //! A client that says exactly what a test wants said: no retries, no redirects, no headers of its own but `Host` and
 //! `Content-Length`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -249,17 +249,28 @@ pub fn sha256(content: &[u8]) -> String {
 
 /// The status of one `GET`, without a runtime: for waiting while a server starts.
 pub fn status_of(address: &str, path: &str) -> anyhow::Result<u16> {
+    let mut line = String::new();
+    BufReader::new(ask_briefly(address, path)?).read_line(&mut line)?;
+    line.split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .with_context(|| format!("odd answer: {line}"))
+}
+
+/// The whole answer to one `GET`, head and all, without a runtime.
+pub fn text_of(address: &str, path: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    ask_briefly(address, path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn ask_briefly(address: &str, path: &str) -> anyhow::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     (&stream).write_all(
         format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
     )?;
-    let mut line = String::new();
-    BufReader::new(&stream).read_line(&mut line)?;
-    line.split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .with_context(|| format!("odd answer: {line}"))
+    Ok(stream)
 }
 
 fn empty() -> Body {

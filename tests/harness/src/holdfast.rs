@@ -154,12 +154,7 @@ fn spawn(settings: &Settings) -> anyhow::Result<(Process, String)> {
     {
         command.args(["--listen", "127.0.0.1:0"]);
     }
-    // Settings of whoever runs the tests must not reach the server under test.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("HOLDFAST_") {
-            command.env_remove(name);
-        }
-    }
+    without_settings(&mut command);
     command.args(&settings.flags).envs(
         settings
             .environment
@@ -169,6 +164,15 @@ fn spawn(settings: &Settings) -> anyhow::Result<(Process, String)> {
     let mut process = Process::start("holdfast", &mut command)?;
     let address = process.wait_for_line("listening on http://", START_MAX)?;
     Ok((process, address.trim_end_matches('/').to_owned()))
+}
+
+/// Settings of whoever runs the tests must not reach the program under test.
+pub(crate) fn without_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOLDFAST_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// The built program: what `HOLDFAST_BIN` names, or the one beside this test program.

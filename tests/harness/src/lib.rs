@@ -5,6 +5,7 @@
 
 pub mod bound;
 pub mod client;
+pub mod cluster;
 pub mod docker_registry;
 pub mod garage;
 pub mod haproxy;
@@ -15,6 +16,7 @@ pub mod process;
 pub mod tools;
 
 pub use client::{Client, Reply};
+pub use cluster::Cluster;
 pub use docker_registry::DockerRegistry;
 pub use garage::GarageServer;
 pub use haproxy::Haproxy;

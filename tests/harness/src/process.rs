@@ -204,6 +204,23 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it where it is (SIGSTOP), as a host does that hangs. Its connections stay.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        if self.exited()?.is_some() {
+            bail!("{} has ended; it said:\n{}", self.name, self.said());
+        }
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
     /// The most memory that it ever had resident (`VmHWM`), in bytes.
     pub fn memory_peak_bytes(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
@@ -320,6 +337,28 @@ mod tests {
             assert!(Instant::now() < deadline, "{child} is still alive");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn paused_process_says_nothing_until_it_is_resumed() {
+        let mut process = shell("echo ready; while :; do echo on; sleep 0.01; done");
+        process.wait_for_line("ready", SOON).unwrap();
+        process.pause().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+        let deadline = Instant::now() + SOON;
+        while !state().contains(") T ") {
+            assert!(Instant::now() < deadline, "{}", state());
+            std::thread::yield_now();
+        }
+        let said = process.said().lines().count();
+        process.resume().unwrap();
+        // What was in the pipe when it was paused may come late; it is a few lines.
+        while process.said().lines().count() < said + 20 {
+            assert!(Instant::now() < deadline, "it does not go on");
+            std::thread::yield_now();
+        }
+        process.kill();
+        assert!(process.pause().is_err());
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! One node of a cluster: a place with an address, a data folder, and a process that comes and goes.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::{Process, client, holdfast, ports};
+
+/// So many bytes of what earlier processes said are kept.
+const SAID_MAX: usize = 4 << 20;
+
+/// The last lines of warnings that a failed test shows.
+const WARNED_MAX: usize = 25;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It holds the log.
+    Member,
+    /// It asks the members.
+    Gateway,
+}
+
+impl Role {
+    /// As commands name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// A place, and the node at it if there is one.
+pub struct Node {
+    name: String,
+    address: String,
+    peer_address: String,
+    program: PathBuf,
+    folder: PathBuf,
+    /// Raised when a place is taken anew, so that a new node has a new folder.
+    generation: u32,
+    role: Option<Role>,
+    process: Option<Process>,
+    paused: bool,
+    earlier: String,
+}
+
+impl Node {
+    pub(super) fn at(
+        place: usize,
+        host: Ipv4Addr,
+        folder: &Path,
+        program: &Path,
+    ) -> anyhow::Result<Self> {
+        // Of an address of its own, so that the ports are still free at the next start.
+        let [a, b, c, d] = host.octets();
+        let last = u8::try_from((usize::from(d) + place) % 250 + 2)?;
+        let host = Ipv4Addr::new(a, b, c, last);
+        let [http, peer] = ports::free_at(host)?;
+        Ok(Self {
+            name: format!("node-{place}"),
+            address: format!("{host}:{http}"),
+            peer_address: format!("{host}:{peer}"),
+            program: program.to_owned(),
+            folder: folder.join(format!("node-{place}")),
+            generation: 0,
+            role: None,
+            process: None,
+            paused: false,
+            earlier: String::new(),
+        })
+    }
+
+    /// What tests call it: `node-` and its place.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `HOST:PORT` for clients.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `HOST:PORT` for other nodes.
+    pub fn peer_address(&self) -> &str {
+        &self.peer_address
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join(self.generation.to_string())
+    }
+
+    /// What it is, if there is one.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Whether it runs and is not paused.
+    pub fn runs(&self) -> bool {
+        self.process.is_some() && !self.paused
+    }
+
+    /// Its process's id.
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.process.as_ref()?.id())
+    }
+
+    /// Its process, for measurements.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// How many requests it has answered since it started.
+    pub fn requests(&self) -> anyhow::Result<u64> {
+        super::requests(&self.address)
+    }
+
+    /// The program to run, from the next start on.
+    pub fn use_program(&mut self, program: &Path) {
+        self.program = program.to_owned();
+    }
+
+    /// `serve` with its addresses and its folder, and what else is given.
+    fn serve(&mut self, more: &[&str], environment: &[(String, String)]) -> anyhow::Result<()> {
+        ensure!(self.process.is_none(), "{} runs", self.name);
+        std::fs::create_dir_all(&self.folder)?;
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--listen", &self.address]);
+        command.args(["--peer-address", &self.peer_address, "--data"]);
+        command.arg(self.data()).args(more);
+        holdfast::without_settings(&mut command);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        self.paused = false;
+        self.process = Some(Process::start(&self.name, &mut command)?);
+        Ok(())
+    }
+
+    pub(super) fn found(&mut self, environment: &[(String, String)]) -> anyhow::Result<()> {
+        self.role = Some(Role::Member);
+        self.serve(&[], environment)
+    }
+
+    pub(super) fn join(
+        &mut self,
+        role: Role,
+        seed: &str,
+        token: &str,
+        environment: &[(String, String)],
+    ) -> anyhow::Result<()> {
+        self.role = Some(role);
+        self.serve(&["--join", seed, "--token", token], environment)
+    }
+
+    pub(super) fn again(&mut self, environment: &[(String, String)]) -> anyhow::Result<()> {
+        self.kill();
+        self.serve(&[], environment)
+    }
+
+    /// `cluster init` beside it: the join token and the recovery key.
+    pub(super) fn init(&self) -> anyhow::Result<serde_json::Value> {
+        let said = self.command(&["init", "--peer-address", &self.peer_address, "--json"])?;
+        serde_json::from_str(&said).with_context(|| format!("odd answer: {said}"))
+    }
+
+    /// Runs `holdfast cluster …` beside it.
+    pub fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        super::command(&self.program, &self.data(), arguments)
+    }
+
+    pub(super) fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {
+        let address = self.address.clone();
+        let process = self.process.as_mut().context("it does not run")?;
+        process.wait_until("GET /readyz to be 200", within, || {
+            client::status_of(&address, "/readyz").is_ok_and(|status| status == 200)
+        })
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+            self.keep(&process);
+        }
+    }
+
+    /// SIGTERM without waiting.
+    pub fn terminate(&mut self) -> anyhow::Result<()> {
+        self.process
+            .as_mut()
+            .context("it does not run")?
+            .terminate()
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        self.paused = true;
+        self.process.as_mut().context("it does not run")?.pause()
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        self.paused = false;
+        self.process.as_mut().context("it does not run")?.resume()
+    }
+
+    pub(super) fn stop(&mut self, within: Duration) -> anyhow::Result<()> {
+        self.terminate()?;
+        let status = self.wait_end(within)?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        Ok(())
+    }
+
+    /// Waits until its process has ended by itself.
+    pub fn wait_end(&mut self, within: Duration) -> anyhow::Result<std::process::ExitStatus> {
+        let mut process = self.process.take().context("it does not run")?;
+        let status = process.wait(within);
+        process.kill();
+        self.keep(&process);
+        status
+    }
+
+    /// Waits for the end of a removed node; its place is free then.
+    pub(super) fn vacate(&mut self, within: Duration) -> anyhow::Result<()> {
+        self.wait_end(within)?;
+        self.role = None;
+        self.generation += 1;
+        Ok(())
+    }
+
+    fn keep(&mut self, process: &Process) {
+        self.earlier += &process.said();
+        self.earlier += "\n--- its process ended ---\n";
+        let mut start = self.earlier.len().saturating_sub(SAID_MAX);
+        while !self.earlier.is_char_boundary(start) {
+            start += 1;
+        }
+        self.earlier.drain(..start);
+    }
+
+    /// Everything that it has said in all its lives.
+    pub fn said(&self) -> String {
+        let now = self.process.as_ref().map(Process::said).unwrap_or_default();
+        format!("{}{now}", self.earlier)
+    }
+
+    /// Its latest warnings and errors.
+    pub(super) fn warned(&self) -> String {
+        let said = self.said();
+        let bad = |line: &&str| {
+            ["WARN", "ERROR", "panicked", "ended"]
+                .iter()
+                .any(|word| line.contains(word))
+        };
+        let lines: Vec<&str> = said.lines().filter(bad).collect();
+        lines[lines.len().saturating_sub(WARNED_MAX)..].join("\n")
+    }
+}
