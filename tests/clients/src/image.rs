@@ -56,6 +56,21 @@ impl Image {
         Self::open(&layout)
     }
 
+    /// A small image of layers that nobody has seen before, each of so many bytes, in a folder of the caller's.
+    pub fn fresh(folder: &Path, layers: usize, layer_bytes: usize) -> anyhow::Result<Self> {
+        let layout = folder.join("layout");
+        std::fs::create_dir_all(layout.join("blobs/sha256"))?;
+        let mut made = Vec::new();
+        for number in 0..layers {
+            let files = noise(folder, &format!("noise-{number}"), layer_bytes)?;
+            made.push(add_layer(&layout, &files)?);
+            std::fs::remove_dir_all(&files)?;
+        }
+        let manifest = add_image(&layout, "amd64", &made)?;
+        finish(&layout, manifest)?;
+        Self::open(&layout)
+    }
+
     /// The image of a layout with one entry, such as a client wrote.
     pub fn open(layout: &Path) -> anyhow::Result<Self> {
         let index: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json"))?)?;
@@ -133,7 +148,7 @@ impl Image {
 fn make(work: &Path) -> anyhow::Result<()> {
     let layout = work.join("layout");
     std::fs::create_dir_all(layout.join("blobs/sha256"))?;
-    let noise = add_layer(&layout, &noise(work)?)?;
+    let noise = add_layer(&layout, &noise(work, "noise", NOISE_BYTES)?)?;
     let mut manifests = Vec::new();
     for architecture in ["amd64", "arm64"] {
         let root = root_file_system(work, architecture)?;
@@ -144,24 +159,34 @@ fn make(work: &Path) -> anyhow::Result<()> {
             add_layer(&layout, &small)?,
         ];
         std::fs::remove_dir_all(&root)?;
-        let ids: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
-        let config = json!({
-            "architecture": architecture, "os": "linux", "config": {"Cmd": ["/bin/sh"]},
-            "rootfs": {"type": "layers", "diff_ids": ids},
-            "history": ids.iter().map(|_| json!({"created_by": "holdfast's tests"})).collect::<Vec<_>>(),
-        });
-        let config = add_json(&layout, CONFIG, &config)?;
-        let layers: Vec<&Value> = layers.iter().map(|layer| &layer.descriptor).collect();
-        let manifest =
-            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
-        let mut manifest = add_json(&layout, MANIFEST, &manifest)?;
+        let mut manifest = add_image(&layout, architecture, &layers)?;
         manifest["platform"] = json!({"architecture": architecture, "os": "linux"});
         manifests.push(manifest);
     }
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
-    let mut index = add_json(&layout, INDEX, &index)?;
-    index["annotations"] = json!({"org.opencontainers.image.ref.name": TAG});
-    let entry = json!({"schemaVersion": 2, "manifests": [index]});
+    let index = add_json(&layout, INDEX, &index)?;
+    finish(&layout, index)
+}
+
+/// Puts the config and the manifest of these layers into the layout, and returns the manifest's descriptor.
+fn add_image(layout: &Path, architecture: &str, layers: &[Layer]) -> anyhow::Result<Value> {
+    let ids: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
+    let config = json!({
+        "architecture": architecture, "os": "linux", "config": {"Cmd": ["/bin/sh"]},
+        "rootfs": {"type": "layers", "diff_ids": ids},
+        "history": ids.iter().map(|_| json!({"created_by": "holdfast's tests"})).collect::<Vec<_>>(),
+    });
+    let config = add_json(layout, CONFIG, &config)?;
+    let layers: Vec<&Value> = layers.iter().map(|layer| &layer.descriptor).collect();
+    let manifest =
+        json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
+    add_json(layout, MANIFEST, &manifest)
+}
+
+/// Makes this the layout's one tagged entry.
+fn finish(layout: &Path, mut entry: Value) -> anyhow::Result<()> {
+    entry["annotations"] = json!({"org.opencontainers.image.ref.name": TAG});
+    let entry = json!({"schemaVersion": 2, "manifests": [entry]});
     std::fs::write(layout.join("index.json"), entry.to_string())?;
     std::fs::write(
         layout.join("oci-layout"),
@@ -206,12 +231,13 @@ fn mirror() -> (Option<String>, String) {
     })
 }
 
-fn noise(work: &Path) -> anyhow::Result<PathBuf> {
-    let folder = work.join("noise");
+/// A folder with one file of so many bytes.
+fn noise(work: &Path, name: &str, bytes: usize) -> anyhow::Result<PathBuf> {
+    let folder = work.join(name);
     std::fs::create_dir_all(folder.join("opt"))?;
     let mut file = File::create(folder.join("opt/noise"))?;
     let mut block = vec![0; 1 << 20];
-    for _ in 0..NOISE_BYTES / block.len() {
+    for _ in 0..bytes / block.len() {
         rand::fill(block.as_mut_slice());
         file.write_all(&block)?;
     }
@@ -275,5 +301,22 @@ fn hash(path: &Path) -> anyhow::Result<String> {
             0 => return Ok(hex::encode(sha256.finalize())),
             read => sha256.update(&block[..read]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_image_is_whole_and_like_no_other() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, other] = folders
+            .each_ref()
+            .map(|folder| Image::fresh(folder.path(), 2, 1 << 20).unwrap());
+        assert_eq!((one.manifests().len(), one.blobs().len()), (1, 3));
+        one.ensure_same(&Image::open(one.layout()).unwrap())
+            .unwrap();
+        assert!(one.ensure_same(&other).is_err());
     }
 }

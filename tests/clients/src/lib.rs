@@ -3,6 +3,7 @@
 //!
 //! The clients are those of Debian's packages. What other clients send is replayed in the suite `replay`.
 
+pub mod engines;
 pub mod image;
 mod mounts;
 
@@ -45,13 +46,23 @@ impl Bench {
                 (server.address().to_owned(), Box::new(server))
             }
         };
+        Self::of(&address, server)
+    }
+
+    /// With a registry that runs already; `server` is held for its drop.
+    pub fn of(address: &str, server: Box<dyn Send>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("clients-").tempdir()?;
         Ok(Self {
-            http: Client::new(&address),
-            address,
+            http: Client::new(address),
+            address: address.to_owned(),
             folder,
             _server: server,
         })
+    }
+
+    /// The test's own folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A path in the test's own folder.

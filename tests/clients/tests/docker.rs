@@ -1,52 +1,13 @@
 //! The docker engine, started with folders of its own: pushes, mounts, pulls by tag and by digest, and reads an index.
 
-use std::time::Duration;
-
+use clients::engines::{docker, pushed_digest};
 use clients::{Bench, Image, Program, text};
-use harness::Process;
-
-/// dockerd without networks (nothing runs in it), and the command line that talks to it.
-fn engine(bench: &Bench) -> anyhow::Result<(Process, Program)> {
-    let socket = format!("unix://{}", text(&bench.path("docker.sock")));
-    let folder = |name: &str| text(&bench.path(name));
-    let daemon = Program::debian("dockerd")?;
-    let daemon = daemon.always([
-        "--host",
-        &socket,
-        "--data-root",
-        &folder("data"),
-        "--exec-root",
-        &folder("exec"),
-    ]);
-    let daemon = daemon.always([
-        "--pidfile",
-        &folder("pid"),
-        "--config-file",
-        &folder("daemon.json"),
-    ]);
-    std::fs::write(folder("daemon.json"), "{}")?;
-    let without = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
-    let mut process = Process::start("dockerd", &mut daemon.command(&without))?;
-    let docker = Program::debian("docker")?.always(["--host", &socket]);
-    let docker = docker.env("DOCKER_CONFIG", bench.path("docker-config"));
-    let up = || docker.run(&["info"]).is_ok();
-    process.wait_until("an answer on its socket", Duration::from_secs(90), up)?;
-    Ok((process, docker))
-}
-
-/// The digest in `v1: digest: sha256:… size: 943`.
-fn pushed_digest(said: &str) -> &str {
-    said.split("digest: ")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next())
-        .expect("docker push tells the digest")
-}
 
 #[tokio::test]
 async fn docker_pushes_mounts_and_pulls() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let (_engine, docker) = engine(&bench).unwrap();
+    let (_engine, docker) = docker(bench.folder()).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
     let archive = text(&bench.path("archive.tar"));
     let [first, second] = ["docker/debian:v1", "docker/mounted:v1"].map(|name| bench.image(name));
@@ -94,7 +55,7 @@ async fn docker_pushes_mounts_and_pulls() {
 async fn docker_pulls_its_platform_of_an_index() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let (_engine, docker) = engine(&bench).unwrap();
+    let (_engine, docker) = docker(bench.folder()).unwrap();
     let name = bench.seed("docker/index:v1", &image).unwrap();
 
     for (platform, architecture) in [("linux/amd64", "amd64"), ("linux/arm64", "arm64")] {

@@ -1,26 +1,12 @@
 //! podman: pushes and pulls an image and a list of two platforms, with storage of its own.
 
-use clients::{Bench, Image, Program, text};
-
-/// podman with folders of its own.
-fn podman(bench: &Bench) -> anyhow::Result<Program> {
-    let [root, run] = ["podman-root", "podman-run"].map(|name| text(&bench.path(name)));
-    let program = Program::debian("podman")?;
-    Ok(program.always([
-        "--root",
-        &root,
-        "--runroot",
-        &run,
-        "--storage-driver=overlay",
-        "--events-backend=file",
-    ]))
-}
+use clients::{Bench, Image, Program, engines, text};
 
 #[tokio::test]
 async fn podman_pushes_what_it_pulls() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let podman = podman(&bench).unwrap();
+    let podman = engines::podman(bench.folder()).unwrap();
     let digest_file = text(&bench.path("digest"));
     let source = bench.seed("podman/source:v1", &image).unwrap();
     let id = podman
@@ -69,7 +55,7 @@ async fn podman_pushes_what_it_pulls() {
 async fn podman_pushes_a_list_of_platforms() {
     let bench = Bench::start().unwrap();
     let image = Image::debian().unwrap();
-    let podman = podman(&bench).unwrap();
+    let podman = engines::podman(bench.folder()).unwrap();
     let source = bench.seed("podman/source:v1", &image).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
 
