@@ -32,6 +32,7 @@ mod settings;
 mod stalled_writes;
 mod uploads;
 
+pub use meter::describe as describe_metrics;
 pub use pages::Info;
 pub use server::{ServeParts, serve};
 pub use settings::Settings;

@@ -28,41 +28,45 @@ pub(crate) struct Meter {
     shed: Counter,
 }
 
+/// Tells the recorder what the metrics mean. Called once, after the recorder was installed.
+pub fn describe() {
+    describe_counter!(
+        "holdfast_http_requests_total",
+        "Requests answered, by `route` and `status`."
+    );
+    describe_histogram!(
+        "holdfast_http_request_duration_seconds",
+        Unit::Seconds,
+        "From the end of a request's headers to the end of its reply, by `route`."
+    );
+    describe_gauge!(
+        "holdfast_http_requests_in_flight",
+        "Requests that are being answered."
+    );
+    describe_gauge!("holdfast_http_connections", "Connections that are open.");
+    describe_counter!(
+        "holdfast_http_received_bytes_total",
+        Unit::Bytes,
+        "Bytes of request bodies."
+    );
+    describe_counter!(
+        "holdfast_http_sent_bytes_total",
+        Unit::Bytes,
+        "Bytes of reply bodies."
+    );
+    describe_counter!(
+        "holdfast_http_panics_total",
+        "Requests that ended in a bug. Anything but 0 is one."
+    );
+    describe_counter!(
+        "holdfast_http_shed_total",
+        "Requests and connections told to come back later."
+    );
+}
+
 impl Meter {
     /// Registers them with the recorder that is installed.
     pub(crate) fn new() -> Meter {
-        describe_counter!(
-            "holdfast_http_requests_total",
-            "Requests answered, by route and status."
-        );
-        describe_histogram!(
-            "holdfast_http_request_duration_seconds",
-            Unit::Seconds,
-            "From the end of a request's headers to the end of its reply, by route."
-        );
-        describe_gauge!(
-            "holdfast_http_requests_in_flight",
-            "Requests that are being answered."
-        );
-        describe_gauge!("holdfast_http_connections", "Connections that are open.");
-        describe_counter!(
-            "holdfast_http_received_bytes_total",
-            Unit::Bytes,
-            "Bytes of request bodies."
-        );
-        describe_counter!(
-            "holdfast_http_sent_bytes_total",
-            Unit::Bytes,
-            "Bytes of reply bodies."
-        );
-        describe_counter!(
-            "holdfast_http_panics_total",
-            "Requests that ended in a bug. Anything but 0 is one."
-        );
-        describe_counter!(
-            "holdfast_http_shed_total",
-            "Requests and connections told to come back later."
-        );
         Meter {
             requests: (0..RouteKind::ALL.len() * STATUSES).map(|_| OnceLock::new()).collect(),
             durations: RouteKind::ALL

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod folder;
 mod measured;
+mod metric;
 pub mod s3;
 pub mod settings;
 mod steps;
@@ -17,6 +18,7 @@ use ports::{BlobFailure, BlobStore};
 
 pub use folder::{FolderStore, FreeSpace};
 pub use measured::Measured;
+pub use metric::describe as describe_metrics;
 pub use s3::S3Store;
 pub use settings::{FolderSettings, S3Settings, Secret, StorageKind, StorageSettings};
 pub use steps::STEPS;

@@ -1,7 +1,6 @@
 //! A wrapper that counts and times what a blob store does.
 //!
-//! It must never change an answer. Metrics: `holdfast_blob_store_calls_total{call, outcome}`,
-//! `holdfast_blob_store_call_seconds{call}`, `holdfast_blob_store_bytes_total{direction}`.
+//! It must never change an answer.
 
 use std::time::Instant;
 
@@ -13,6 +12,8 @@ use ports::{
     BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
     StagedBytes, Target,
 };
+
+use crate::metric;
 
 /// A blob store whose calls are counted and timed.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ async fn timed<T>(
 ) -> Result<T, BlobFailure> {
     let begun = Instant::now();
     let result = work.await;
-    metrics::histogram!("holdfast_blob_store_call_seconds", "call" => call).record(begun.elapsed());
+    metrics::histogram!(metric::CALL_SECONDS, "call" => call).record(begun.elapsed());
     count(call, result.as_ref().err());
     result
 }
@@ -49,8 +50,7 @@ fn count(call: &'static str, failure: Option<&BlobFailure>) {
         Some(BlobFailure::Denied { .. }) => "denied",
         Some(BlobFailure::Other { .. }) => "other",
     };
-    metrics::counter!("holdfast_blob_store_calls_total", "call" => call, "outcome" => outcome)
-        .increment(1);
+    metrics::counter!(metric::CALLS, "call" => call, "outcome" => outcome).increment(1);
 }
 
 #[async_trait]
@@ -92,7 +92,7 @@ impl<S: BlobStore> BlobStore for Measured<S> {
     /// Timed until the first bytes are there; a stream that breaks later counts as a call `read_on` that failed.
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure> {
         let stream = timed("read", self.inner.read(key, span)).await?;
-        let bytes = metrics::counter!("holdfast_blob_store_bytes_total", "direction" => "read");
+        let bytes = metrics::counter!(metric::BYTES, "direction" => "read");
         let stream = stream.inspect_ok(move |block| bytes.increment(block.len() as u64));
         Ok(stream
             .inspect_err(|failure| count("read_on", Some(failure)))
@@ -144,8 +144,7 @@ impl StagedBytes for MeasuredStaged {
             Target::Part { .. } => "store_part",
         };
         let etag = timed(call, self.inner.store(target)).await?;
-        metrics::counter!("holdfast_blob_store_bytes_total", "direction" => "written")
-            .increment(self.inner.len());
+        metrics::counter!(metric::BYTES, "direction" => "written").increment(self.inner.len());
         Ok(etag)
     }
 }

@@ -62,6 +62,16 @@ impl Door {
     }
 }
 
+const REFUSED: &str = "holdfast_peers_refused_total";
+
+/// Tells the recorder what the metrics of this crate mean. Called once, after the recorder was installed.
+pub fn describe_metrics() {
+    metrics::describe_counter!(
+        REFUSED,
+        "Callers on the port between nodes that did not prove to be nodes of this cluster, or said nothing in time"
+    );
+}
+
 /// Accepts nodes on `listener`. Must be called within a tokio runtime.
 #[must_use]
 pub fn listen(listener: TcpListener, credentials: Credentials) -> Door {
@@ -107,7 +117,7 @@ async fn accept(listener: TcpListener, reception: Arc<Reception>) {
                 Ok(Err(why)) => why,
                 Err(_) => "it did not say who it is in time".to_owned(),
             };
-            metrics::counter!("holdfast_peers_refused_total").increment(1);
+            metrics::counter!(REFUSED).increment(1);
             tracing::warn!(%from, why = refused, "a caller on the port between nodes was refused");
         });
     }

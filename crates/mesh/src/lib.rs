@@ -9,7 +9,7 @@
 mod answer;
 mod call;
 
-pub use answer::{Door, Joiner, listen};
+pub use answer::{Door, Joiner, describe_metrics, listen};
 pub use call::Mesh;
 
 use std::time::Duration;

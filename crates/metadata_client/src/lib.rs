@@ -13,10 +13,12 @@ mod send;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use metadata::{Answer, Command, CommandId, Entry, FORMAT, LogIndex, LogTime, Query, Reply};
 use peers::{Connections, PeerTransport};
+use ports::metadata_store::metric;
 use ports::{Answered, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::task::JoinHandle;
 
@@ -100,11 +102,17 @@ impl MetadataStore for Client {
             stamped: LogTime(0),
             command,
         };
-        self.shared.send(&entry, deadline).await
+        let began = Instant::now();
+        let outcome = self.shared.send(&entry, deadline).await;
+        metric::proposal_ended(began, &outcome);
+        outcome
     }
 
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
-        self.shared.ask(&query, deadline).await
+        let began = Instant::now();
+        let outcome = self.shared.ask(&query, deadline).await;
+        metric::read_ended(began, &outcome);
+        outcome
     }
 
     async fn read_even_stale(
@@ -112,7 +120,10 @@ impl MetadataStore for Client {
         query: Query,
         deadline: Deadline,
     ) -> Result<Answered, MetadataFailure> {
-        self.shared.ask_even_stale(&query, deadline).await
+        let began = Instant::now();
+        let outcome = self.shared.ask_even_stale(&query, deadline).await;
+        metric::read_ended(began, &outcome);
+        outcome
     }
 
     fn health(&self) -> Health {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use metadata::LogIndex;
 use parking_lot::Mutex;
 use ports::metadata_store::freshness::Freshness;
+use ports::metadata_store::metric;
 use ports::{Deadline, MetadataFailure};
 use wire::peer::{ConfirmReply, ConfirmRequest};
 
@@ -52,6 +53,7 @@ impl Pulse {
 pub(crate) async fn beat(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         let confirmed = shared.confirm().await;
+        metric::can_confirm(shared.pulse.freshness.is_ready());
         drop(shared);
         let pause = if confirmed {
             BEAT_EVERY

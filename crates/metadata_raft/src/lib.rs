@@ -21,6 +21,7 @@ mod group;
 mod log;
 mod machine;
 mod member;
+mod metric;
 
 mod peer_network;
 mod peer_service;
@@ -41,4 +42,5 @@ mod storage_suite;
 pub use failure::OpenFailure;
 pub use group::{GroupFailure, GroupView, PeerView};
 pub use member::{FirstStart, Member, MemberConfig};
+pub use metric::describe as describe_metrics;
 pub use steps::STEPS;

@@ -10,6 +10,7 @@ use openraft::alias::SnapshotMetaOf;
 use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{OptionalSend, RaftSnapshotBuilder, SnapshotMeta};
 
+use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile, SnapshotFolder};
 use crate::tables::{ApplyError, TableStore};
 use crate::types::{LogId, StoredMembership, TypeConfig, applied_from_wire, applied_to_wire};
@@ -103,6 +104,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             }
             tables.install(&snapshot)?;
             snapshots.adopt(&state, &snapshot)?;
+            metric::snapshot("received");
             Ok(())
         })
         .await
@@ -139,8 +141,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
             Ok::<_, ApplyError>((applied, snapshots.write(state, &view)?))
         })
         .await?;
-        metrics::histogram!("holdfast_metadata_snapshot_seconds")
-            .record(started.elapsed().as_secs_f64());
+        metric::snapshot("taken");
+        metrics::histogram!(metric::SNAPSHOT_SECONDS).record(started.elapsed().as_secs_f64());
         tracing::info!(
             index = applied.last.map(|id| id.index),
             "took a snapshot of the metadata"

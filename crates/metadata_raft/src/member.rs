@@ -15,6 +15,7 @@ use openraft::{Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use peers::{Connections, NoTransport, PeerConnection, PeerTransport};
 use ports::metadata_store::freshness::Freshness;
+use ports::metadata_store::metric;
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +25,7 @@ use crate::OpenFailure;
 use crate::files::free_bytes;
 use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
+use crate::metric::{DISK_FREE, Shown};
 use crate::peer_network::PeerNetworks;
 use crate::peer_service;
 use crate::read;
@@ -330,10 +332,12 @@ impl Member {
         }
     }
 
-    async fn house_pass(&self, snapshot_at: &mut u64) {
+    async fn house_pass(&self, snapshot_at: &mut u64, shown: &mut Shown) {
+        shown.show(self);
+        shown.count_uploads(self);
         let folder = self.config.data_dir.clone();
         if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || free_bytes(&folder)).await {
-            metrics::gauge!("holdfast_metadata_disk_free_bytes").set(free as f64);
+            metrics::gauge!(DISK_FREE).set(free as f64);
             self.space.set_low(free < self.config.free_bytes_min);
         }
         if self.tables.is_durable_commit_due() {
@@ -356,9 +360,10 @@ impl Member {
 
 async fn keep_house(member: std::sync::Weak<Member>, mut stopped: watch::Receiver<bool>) {
     let mut snapshot_at = 0;
+    let mut shown = Shown::default();
     loop {
         match member.upgrade() {
-            Some(member) => member.house_pass(&mut snapshot_at).await,
+            Some(member) => member.house_pass(&mut snapshot_at, &mut shown).await,
             None => return,
         }
         if tokio::time::timeout(HOUSEKEEPING, stopped.changed())
@@ -398,11 +403,17 @@ impl MetadataStore for Member {
         command: Command,
         deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
-        self.propose_command(command, deadline).await
+        let began = Instant::now();
+        let outcome = self.propose_command(command, deadline).await;
+        metric::proposal_ended(began, &outcome);
+        outcome
     }
 
     async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
-        self.read_confirmed(&query, deadline).await
+        let began = Instant::now();
+        let outcome = self.read_confirmed(&query, deadline).await;
+        metric::read_ended(began, &outcome);
+        outcome
     }
 
     async fn read_even_stale(
@@ -410,7 +421,10 @@ impl MetadataStore for Member {
         query: Query,
         deadline: Deadline,
     ) -> Result<Answered, MetadataFailure> {
-        self.read_or_last_state(&query, deadline).await
+        let began = Instant::now();
+        let outcome = self.read_or_last_state(&query, deadline).await;
+        metric::read_ended(began, &outcome);
+        outcome
     }
 
     fn health(&self) -> Health {

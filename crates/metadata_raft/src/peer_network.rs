@@ -21,6 +21,7 @@ use peers::{Code, Connections, PeerClient, Status};
 use tokio_stream::wrappers::ReceiverStream;
 use wire::peer::{self, AppendReply, SnapshotName, SnapshotPiece};
 
+use crate::metric;
 use crate::snapshot::SnapshotFile;
 use crate::types::{
     LogId, TypeConfig, applied_to_wire, encode_entry, log_id_from_wire, log_id_to_wire,
@@ -192,6 +193,7 @@ impl PeerNetwork {
         let taken = self
             .within(RPCTypes::InstallSnapshot, INSTALL_TIME_MAX, sent)
             .await?;
+        metric::snapshot("sent");
         Ok(SnapshotResponse::new(vote_from_wire(
             taken.into_inner().vote,
         )))

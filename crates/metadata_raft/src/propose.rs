@@ -80,11 +80,7 @@ impl Member {
             stamped: self.stamp(),
             command,
         });
-        let started = std::time::Instant::now();
-        let reply = self.propose_entry(entry, deadline).await;
-        metrics::histogram!("holdfast_metadata_propose_seconds")
-            .record(started.elapsed().as_secs_f64());
-        reply
+        self.propose_entry(entry, deadline).await
     }
 
     /// Keeps what the log's format does not have out of the log, where it would stop every older build.

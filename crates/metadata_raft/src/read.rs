@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use wire::peer::{AskReply, AskRequest};
 
 use crate::member::Member;
+use crate::metric;
 
 /// While the leader has not confirmed for so long, peers are asked to answer.
 const HERE_ALONE: Duration = Duration::from_secs(1);
@@ -202,6 +203,7 @@ impl Member {
                     } => match wire::decode_answer(&answer) {
                         Ok(answer) => {
                             self.freshness.confirmed_elsewhere();
+                            metric::read_by_peer();
                             return Answered {
                                 answer,
                                 stale: false,

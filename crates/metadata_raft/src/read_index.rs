@@ -4,7 +4,7 @@
 //! A confirmation that began before a read arrived says nothing about what was committed in between, so a read is
 //! never served by one that is under way already (PROTOCOLS: "Reads").
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metadata::LogIndex;
 use openraft::ReadPolicy;
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::peer::{ConfirmReply, ConfirmRequest};
 
 use crate::member::RaftHandle;
+use crate::metric;
 
 /// A confirmation that takes longer is begun again: the leader may have been cut off.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(500);
@@ -178,16 +179,21 @@ async fn confirm_for_ever(confirmer: Confirmer, mut arrivals: mpsc::Receiver<Wai
             if waiting.is_empty() {
                 break None;
             }
+            let began = Instant::now();
             match tokio::time::timeout(CONFIRM_TIME_MAX, confirmer.confirm()).await {
-                Ok(Ok(Some(index))) => break Some(Ok(index)),
+                Ok(Ok(Some(index))) => {
+                    metric::confirmed(began, waiting.len());
+                    break Some(Ok(index));
+                }
                 Ok(Err(stopped)) => break Some(Err(stopped)),
-                Ok(Ok(None)) => tokio::time::sleep(RETRY_AFTER).await,
-                Err(_) => {}
+                Ok(Ok(None)) => {
+                    metric::not_confirmed();
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(_) => metric::not_confirmed(),
             }
         };
         let Some(confirmed) = confirmed else { continue };
-        metrics::histogram!("holdfast_metadata_reads_per_confirmation")
-            .record(waiting.len() as f64);
         for waiter in waiting.drain(..) {
             // Who gave up waiting is not there any more.
             drop(waiter.send(confirmed.clone()));

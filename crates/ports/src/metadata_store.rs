@@ -3,6 +3,7 @@
 pub mod faulty;
 pub mod freshness;
 pub mod memory;
+pub mod metric;
 pub mod suite;
 
 use async_trait::async_trait;

@@ -39,7 +39,7 @@ pub fn describe() {
     describe_counter!(
         MANIFEST_BYTES_PULLED,
         Unit::Bytes,
-        "Bytes of those manifests"
+        "Bytes of manifests that were served, or described to a HEAD"
     );
     describe_gauge!(
         UPLOADS_IN_FLIGHT,

@@ -13,6 +13,8 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use ports::BlobFailure;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::metric;
+
 /// One try of a call failed.
 #[derive(Debug)]
 pub(super) enum CallFailure {
@@ -219,7 +221,7 @@ impl Patience {
             if Instant::now() + pause >= deadline {
                 return Err(failure);
             }
-            metrics::counter!("holdfast_blob_store_retries_total").increment(1);
+            metric::retried();
             tracing::debug!(
                 ?failure,
                 tries,

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Shared;
 use super::failure::CallFailure;
+use crate::metric;
 
 /// How often a read may break without a byte in between.
 const BREAKS_MAX: u32 = 4;
@@ -121,7 +122,7 @@ impl Reading {
     }
 
     async fn reopen(&mut self, reason: &str) -> Result<(), BlobFailure> {
-        metrics::counter!("holdfast_blob_store_reads_resumed_total").increment(1);
+        metric::read_resumed();
         tracing::debug!(key = %self.key, left = %self.left, reason, "a read from the blob store is resumed");
         self.stream = None;
         let broken = CallFailure::Retryable {

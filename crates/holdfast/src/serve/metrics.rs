@@ -1,6 +1,6 @@
-//! Where measurements go: a recorder that `/metrics` renders.
+//! Where measurements go: a recorder that `/metrics` renders, and the meaning of each.
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::failure::Failure;
 use crate::version;
@@ -10,6 +10,11 @@ const SECONDS: [f64; 16] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
     600.0,
 ];
+/// Those of every histogram of numbers.
+const NUMBERS: [f64; 11] = [
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
+];
+const BUILD_INFO: &str = "holdfast_build_info";
 
 /// Installs the recorder, once per process.
 ///
@@ -17,13 +22,33 @@ const SECONDS: [f64; 16] = [
 /// When there is one already.
 pub fn install() -> Result<PrometheusHandle, Failure> {
     let cannot = |error| Failure::new(format!("metrics cannot be collected: {error}"));
+    let of_seconds = Matcher::Suffix("_seconds".to_owned());
     let handle = PrometheusBuilder::new()
-        .set_buckets(&SECONDS)
+        .set_buckets(&NUMBERS)
+        .and_then(|builder| builder.set_buckets_for_metric(of_seconds, &SECONDS))
         .map_err(cannot)?
         .install_recorder()
         .map_err(cannot)?;
-    registry::describe_metrics();
-    ::metrics::describe_gauge!("holdfast_build_info", "Always 1; which build this is.");
-    ::metrics::gauge!("holdfast_build_info", "version" => version::VERSION, "revision" => version::REVISION).set(1.0);
+    describe();
+    ::metrics::gauge!(BUILD_INFO, "version" => version::VERSION, "revision" => version::REVISION)
+        .set(1.0);
     Ok(handle)
 }
+
+/// Tells the recorder what every metric of the program means.
+fn describe() {
+    api::describe_metrics();
+    registry::describe_metrics();
+    ports::metadata_store::metric::describe();
+    metadata_raft::describe_metrics();
+    mesh::describe_metrics();
+    blobs::describe_metrics();
+    ::metrics::describe_gauge!(
+        BUILD_INFO,
+        "Always 1; `version` and `revision` tell which build this is"
+    );
+}
+
+#[cfg(test)]
+#[path = "metrics_reference.rs"]
+mod reference;

@@ -10,6 +10,8 @@ use rustix::process::Signal;
 
 use crate::{Running, read_all, serve};
 
+const METRICS_PAGE: &str = include_str!("../../../../docs/reference/metrics.md");
+
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -31,7 +33,24 @@ fn it_serves_once_it_has_said_where() {
         assert!(get(address, "/v2/").starts_with("HTTP/1.1 200 "));
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 200 "));
     }
-    assert!(get(&running.address, "/metrics").contains("holdfast_http_requests_total"));
+    let metrics = get(&running.address, "/metrics");
+    assert!(metrics.contains("holdfast_http_requests_total"));
+    let mut shown = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split_once(' '));
+    let is_explained =
+        |(name, kind): (&str, &str)| METRICS_PAGE.contains(&format!("\n| `{name}` | {kind} | "));
+    assert_eq!(shown.find(|metric| !is_explained(*metric)), None);
+    for wanted in [
+        "holdfast_metadata_can_confirm 1",
+        "holdfast_metadata_is_leader 1",
+        "holdfast_metadata_voters 1",
+        "holdfast_metadata_reads_total{answer=\"confirmed\"}",
+        "holdfast_metadata_fsync_seconds_bucket",
+    ] {
+        assert!(metrics.contains(wanted), "no {wanted} in {metrics}");
+    }
     let data = format!("data in {}, ", folder.path().display());
     assert!(
         running.greeting.iter().any(|line| line.starts_with(&data)),

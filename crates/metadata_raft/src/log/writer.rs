@@ -22,6 +22,7 @@ use super::segment::{FrameBuilder, HEADER_BYTES, Record, SegmentHeader};
 use super::space::DiskSpace;
 use super::vote_file::VoteFile;
 use crate::files::{create_filled, sync_folder};
+use crate::metric;
 use crate::steps;
 use crate::types::{LogId, TypeConfig, Vote};
 
@@ -189,7 +190,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        metrics::histogram!("holdfast_metadata_append_batch_entries").record(records.len() as f64);
+        metrics::histogram!(metric::APPEND_BATCH).record(records.len() as f64);
         let result = self.attempt(|writer| writer.write_frame(frame, records));
         for callback in callbacks {
             callback.io_completed(match &result {
@@ -217,9 +218,8 @@ impl Writer {
         let started = Instant::now();
         steps::sync_may_fail()?;
         tail.file.sync_data()?;
-        metrics::histogram!("holdfast_metadata_fsync_seconds")
-            .record(started.elapsed().as_secs_f64());
-        metrics::counter!("holdfast_metadata_log_bytes_total").increment(bytes.len() as u64);
+        metrics::histogram!(metric::FSYNC_SECONDS).record(started.elapsed().as_secs_f64());
+        metrics::counter!(metric::LOG_BYTES).increment(bytes.len() as u64);
         steps::reached(steps::APPEND_AFTER_SYNC);
         let base = u32::try_from(tail.position).expect("a segment is smaller than 4 GiB");
         for record in &mut records {

@@ -19,6 +19,7 @@ use metadata::TableId;
 use redb::ReadableTable;
 
 use crate::files::sync_folder;
+use crate::metric;
 use crate::steps;
 use crate::tables::View;
 pub(crate) use incoming::Incoming;
@@ -144,8 +145,10 @@ impl SnapshotFolder {
         for older in self.paths()?.into_iter().filter(|other| *other < path) {
             std::fs::remove_file(older)?;
         }
+        let file = File::open(&path)?;
+        metric::snapshot_kept(file.metadata()?.len());
         Ok(SnapshotFile {
-            file: Arc::new(File::open(&path)?),
+            file: Arc::new(file),
             path,
         })
     }

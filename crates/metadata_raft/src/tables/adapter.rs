@@ -72,6 +72,20 @@ pub(crate) struct View {
     pub(crate) applied: Option<LogId>,
 }
 
+impl View {
+    /// How many rows a table has, counted up to `max`. Blocks; runs off the runtime.
+    pub(crate) fn count(&self, table: TableId, max: usize) -> Result<usize, StorageFailure> {
+        let (start, end) = ([table.number()], [table.number() + 1]);
+        let rows = self.rows.range(start.as_slice()..end.as_slice());
+        let mut count = 0;
+        for row in rows.map_err(failure)?.take(max) {
+            row.map_err(failure)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
 impl ReadTables for View {
     fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, StorageFailure> {
         get(&self.rows, table, key)

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::adapter::{APPLIED, Changes, META, ROWS, View, full_key};
 use crate::files::{free_bytes, sync_folder};
+use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile};
 use crate::steps;
 use crate::types::{
@@ -203,9 +204,8 @@ impl TableStore {
         }
         open.applied = applied;
         self.publish(open)?;
-        metrics::histogram!("holdfast_metadata_apply_batch_entries").record(entries.len() as f64);
-        metrics::histogram!("holdfast_metadata_apply_seconds")
-            .record(started.elapsed().as_secs_f64());
+        metrics::histogram!(metric::APPLY_BATCH).record(entries.len() as f64);
+        metrics::histogram!(metric::APPLY_SECONDS).record(started.elapsed().as_secs_f64());
         Ok(replies)
     }
 
@@ -299,7 +299,7 @@ impl TableStore {
             .store(Arc::new(view(&open.database, open.applied.last)?));
         let index = open.applied.last.map(|id| id.index);
         if let Some(index) = index {
-            metrics::gauge!("holdfast_metadata_applied_index").set(index as f64);
+            metrics::gauge!(metric::APPLIED_INDEX).set(index as f64);
         }
         self.applied.send_replace(index);
         Ok(())
