@@ -13,8 +13,8 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::transport::Endpoint;
 use tonic::transport::server::Connected;
-use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
 use crate::MESSAGE_BYTES_MAX;
@@ -26,6 +26,9 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_WAIT: Duration = Duration::from_secs(3);
 
+/// The way to a peer. Its calls are counted.
+type Channel = crate::metric::MeteredChannel;
+
 /// Bytes in both directions.
 pub trait PeerIo: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -36,6 +39,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> PeerIo for T {}
 pub struct PeerConnection {
     io: Box<dyn PeerIo>,
     caller: Option<Caller>,
+    meter: crate::metric::ConnectionMeter,
 }
 
 /// Who called: proven by whoever made the connection. The calls of the connection have it as an extension.
@@ -51,7 +55,11 @@ impl PeerConnection {
     /// A connection that this node has opened.
     #[must_use]
     pub fn to_peer(io: Box<dyn PeerIo>) -> PeerConnection {
-        PeerConnection { io, caller: None }
+        PeerConnection {
+            io,
+            caller: None,
+            meter: crate::metric::ConnectionMeter::begin(true),
+        }
     }
 
     /// A connection that `caller` has opened.
@@ -60,6 +68,7 @@ impl PeerConnection {
         PeerConnection {
             io,
             caller: Some(caller),
+            meter: crate::metric::ConnectionMeter::begin(false),
         }
     }
 }
@@ -94,7 +103,11 @@ impl AsyncRead for PeerConnection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        let received = buffer.filled().len() - before;
+        self.meter.received.increment(received as u64);
+        read
     }
 }
 
@@ -104,7 +117,9 @@ impl AsyncWrite for PeerConnection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.meter.count_sent(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -112,7 +127,9 @@ impl AsyncWrite for PeerConnection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.meter.count_sent(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -178,11 +195,12 @@ impl Connections {
             address: address.into(),
         };
         // The authority is only a name on the wire: the transport knows where to go.
-        Endpoint::from_static("http://peer.holdfast")
+        let channel = Endpoint::from_static("http://peer.holdfast")
             .connect_timeout(CONNECT_TIME_MAX)
             .http2_keep_alive_interval(KEEPALIVE_EVERY)
             .keep_alive_timeout(KEEPALIVE_WAIT)
-            .connect_with_connector_lazy(connector)
+            .connect_with_connector_lazy(connector);
+        Channel::new(channel, node)
     }
 }
 
@@ -209,10 +227,10 @@ impl Service<Uri> for Connector {
             let connecting = connector
                 .transport
                 .connect(connector.node, &connector.address);
-            match tokio::time::timeout(CONNECT_TIME_MAX, connecting).await {
-                Ok(connected) => connected.map(TokioIo::new),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            }
+            let connected = tokio::time::timeout(CONNECT_TIME_MAX, connecting).await;
+            let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            crate::metric::connected(connector.node, connected.is_ok());
+            connected.map(TokioIo::new)
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod codec;
 mod connections;
+mod metric;
 mod serve;
 
 #[allow(
@@ -28,6 +29,8 @@ pub use generated::peers_server::Peers as PeerCalls;
 pub use serve::serve;
 /// What those who implement or make calls need of the library beneath.
 pub use tonic::{Code, Request, Response, Status, Streaming, async_trait};
+
+pub use metric::describe as describe_metrics;
 
 /// Who makes a call.
 ///

@@ -41,6 +41,7 @@ fn describe() {
     registry::describe_metrics();
     ports::metadata_store::metric::describe();
     metadata_raft::describe_metrics();
+    peers::describe_metrics();
     mesh::describe_metrics();
     blobs::describe_metrics();
     ::metrics::describe_gauge!(
