@@ -4,13 +4,33 @@ use tonic_build::manual::{Builder, Method, MethodBuilder, Service};
 
 const CODEC: &str = "crate::codec::PeerCodec";
 
-fn method(name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
+/// A method over messages of a module of `wire`.
+fn method_of(module: &str, name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
     Method::builder()
         .name(name)
         .route_name(route)
-        .input_type(format!("wire::peer::{input}"))
-        .output_type(format!("wire::peer::{output}"))
+        .input_type(format!("wire::{module}::{input}"))
+        .output_type(format!("wire::{module}::{output}"))
         .codec_path(CODEC)
+}
+
+fn method(name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
+    method_of("peer", name, route, input, output)
+}
+
+/// What nodes say about themselves.
+fn nodes() -> Service {
+    let method =
+        |name, route, input, output| method_of("nodes", name, route, input, output).build();
+    Service::builder()
+        .name("Nodes")
+        .package("holdfast.v1")
+        .comment("What nodes say about themselves: `proto/holdfast/v1/nodes.proto`.")
+        .method(method("status", "Status", "StatusRequest", "NodeStatus"))
+        .method(method("note_start", "NoteStart", "StartNote", "StartNoted"))
+        .method(method("renew", "Renew", "RenewRequest", "RenewReply"))
+        .method(method("order", "Order", "OrderRequest", "OrderReply"))
+        .build()
 }
 
 fn main() {
@@ -47,5 +67,7 @@ fn main() {
         .method(method("confirm", "Confirm", "ConfirmRequest", "ConfirmReply").build())
         .method(method("ask", "Ask", "AskRequest", "AskReply").build())
         .build();
-    Builder::new().build_transport(false).compile(&[service]);
+    Builder::new()
+        .build_transport(false)
+        .compile(&[service, nodes()]);
 }

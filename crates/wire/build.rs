@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 7] = ["words", "command", "reply", "rows", "raft", "query", "peer"];
+const FILES: [&str; 8] = [
+    "words", "command", "reply", "rows", "raft", "query", "peer", "nodes",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from("../../proto");

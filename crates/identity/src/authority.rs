@@ -24,6 +24,7 @@ use crate::node::{NodeId, Role, UnixSeconds};
 use crate::node_key::SigningRequest;
 use crate::peer::{self, PeerIdentity};
 use crate::random;
+use crate::recovery_key::RecoveryKey;
 
 /// How long a node's certificate lives unless something else is asked for.
 pub const CERTIFICATE_LIFE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -86,6 +87,25 @@ impl Authority {
             certificate: der,
             key,
         })
+    }
+
+    /// Its private key, sealed with `key`: as the log keeps it.
+    pub fn sealed_key(&self, key: &RecoveryKey) -> Vec<u8> {
+        let place = sealed_place(self.cluster);
+        crate::seal(key, place.as_bytes(), self.key_pem().as_bytes())
+    }
+
+    /// The authority of `certificate` whose key [`sealed_key`](Authority::sealed_key) sealed for `cluster`.
+    pub fn open(
+        cluster: ClusterId,
+        certificate: &[u8],
+        sealed_key: &[u8],
+        key: &RecoveryKey,
+    ) -> Result<Authority, AuthorityError> {
+        let opened = crate::open(key, sealed_place(cluster).as_bytes(), sealed_key)?;
+        let key = std::str::from_utf8(&opened).map_err(|_| AuthorityError::Key)?;
+        let certificate = certificate::to_pem(&CertificateDer::from(certificate));
+        Authority::from_pem(&certificate, key)
     }
 
     /// The cluster whose nodes it signs for.
@@ -173,6 +193,11 @@ fn serial_number() -> SerialNumber {
     SerialNumber::from_slice(&serial)
 }
 
+/// What a sealed key is bound to.
+fn sealed_place(cluster: ClusterId) -> String {
+    format!("{cluster}/authority")
+}
+
 fn name_subject(params: &mut CertificateParams, name: &str, cluster: ClusterId) {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(
@@ -214,6 +239,9 @@ pub enum AuthorityError {
     /// The time is beyond what a certificate can say.
     #[error("the time is outside of what a certificate can hold")]
     Time,
+    /// The sealed key does not open.
+    #[error("the authority's private key does not open: {0}")]
+    Sealed(#[from] crate::OpenError),
     /// The library refused.
     #[error("the certificate could not be made: {0}")]
     Library(#[from] rcgen::Error),

@@ -14,7 +14,7 @@ use crate::certificate;
 use crate::durable_file::{self, FileError};
 use crate::fingerprint::AuthorityFingerprint;
 use crate::node::{NodeId, Role, UnixSeconds};
-use crate::node_key::NodeKey;
+use crate::node_key::{NodeKey, SigningRequest};
 use crate::peer::PeerIdentity;
 
 /// The file of an identity.
@@ -189,6 +189,20 @@ impl NodeIdentity {
         authorities: Vec<CertificateDer<'static>>,
     ) -> Result<NodeIdentity, IdentityError> {
         NodeIdentity::new(self.key.clone(), self.certificate.clone(), authorities)
+    }
+
+    /// The request for the next certificate of the same key.
+    pub fn signing_request(&self) -> SigningRequest {
+        self.key.signing_request()
+    }
+
+    /// The same node with the next certificate.
+    pub fn renewed(
+        &self,
+        certificate: CertificateDer<'static>,
+        authorities: Vec<CertificateDer<'static>>,
+    ) -> Result<NodeIdentity, IdentityError> {
+        NodeIdentity::new(self.key.clone(), certificate, authorities)
     }
 
     pub(crate) fn key(&self) -> &NodeKey {

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use identity::{Credentials, ExpectedPeer, NodeId, server_name};
+use identity::{Credentials, ExpectedPeer, JoinToken, NodeId, server_name};
 use peers::{PeerConnection, PeerTransport, async_trait};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::HANDSHAKE_TIME_MAX;
 
@@ -46,5 +47,25 @@ impl PeerTransport for Mesh {
             Ok(connected) => connected,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+}
+
+/// Connects to a member of the token's cluster, to ask it to be let in. The member has proven who it is; this node has
+/// proven nothing.
+///
+/// # Errors
+/// When nobody is there, or somebody else.
+pub async fn connect_to_join(address: &str, token: &JoinToken) -> io::Result<TlsStream<TcpStream>> {
+    let connecting = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let connector = TlsConnector::from(identity::joining_client_config(token.authority()));
+        // The authority is known by its fingerprint; which of its members answers does not matter.
+        let name = server_name(token.cluster(), NodeId(0));
+        connector.connect(name, stream).await
+    };
+    match tokio::time::timeout(HANDSHAKE_TIME_MAX, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }

@@ -10,7 +10,7 @@ mod answer;
 mod call;
 
 pub use answer::{Door, Joiner, describe_metrics, listen};
-pub use call::Mesh;
+pub use call::{Mesh, connect_to_join};
 
 use std::time::Duration;
 

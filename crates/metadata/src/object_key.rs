@@ -8,6 +8,8 @@
 //! <cluster>/tail/<upload>-<epoch>-<offset>   what a request left beyond its whole parts; often a whole small blob
 //! <cluster>/manifest/<id>                    a manifest too large for the log
 //! <cluster>/probe/<id>                       what `holdfast storage check` writes and removes
+//! <cluster>/marker/<cluster>                 says that this is the store of the cluster; empty
+//! <cluster>/start/<node>-<starts>-<nonce>    a start of a member; empty
 //! ```
 
 use std::fmt;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use oci::UploadId;
 
 use crate::ids::Epoch;
+use crate::node::NodeId;
 
 /// Names a cluster for ever; 128 random bits, written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +59,34 @@ impl ObjectKey {
         ObjectKey(format!("{cluster}/probe/{id:032x}").into())
     }
 
+    /// The key of the object that says that this is the store of the cluster.
+    #[must_use]
+    pub fn marker(cluster: ClusterId) -> ObjectKey {
+        ObjectKey(format!("{cluster}/marker/{cluster}").into())
+    }
+
+    /// The key that records a start of a member: its `starts`-th, named by `nonce`. In the order of starts.
+    #[must_use]
+    pub fn start(cluster: ClusterId, node: NodeId, starts: u64, nonce: u128) -> ObjectKey {
+        let prefix = ObjectKey::starts_prefix(cluster, node);
+        ObjectKey(format!("{prefix}{starts:016x}-{nonce:032x}").into())
+    }
+
+    /// The prefix of the keys that [`ObjectKey::start`] makes for a member.
+    #[must_use]
+    pub fn starts_prefix(cluster: ClusterId, node: NodeId) -> String {
+        format!("{cluster}/start/{:016x}-", node.0)
+    }
+
+    /// The count and the nonce of a start that is recorded under this key.
+    #[must_use]
+    pub fn read_start(&self) -> Option<(u64, u128)> {
+        let mut fields = self.0.rsplit('/').next()?.split('-').skip(1);
+        let starts = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let nonce = u128::from_str_radix(fields.next()?, 16).ok()?;
+        Some((starts, nonce))
+    }
+
     /// The prefix below which everything of a cluster lies.
     #[must_use]
     pub fn cluster_prefix(cluster: ClusterId) -> String {
@@ -74,7 +105,10 @@ impl ObjectKey {
         let known = segments.next().is_none()
             && cluster.len() == 32
             && cluster.chars().all(lower_hex)
-            && matches!(kind, "data" | "tail" | "manifest" | "probe")
+            && matches!(
+                kind,
+                "data" | "tail" | "manifest" | "probe" | "marker" | "start"
+            )
             && !name.is_empty()
             && name.len() <= 96
             && name.chars().all(|c| lower_hex(c) || c == '-');
@@ -107,9 +141,19 @@ mod tests {
             ObjectKey::tail(cluster, upload, Epoch(3), u64::MAX),
             ObjectKey::manifest(cluster, 1),
             ObjectKey::probe(cluster, 1),
+            ObjectKey::marker(cluster),
+            ObjectKey::start(cluster, NodeId(u64::MAX), u64::MAX, u128::MAX),
         ] {
             assert_eq!(ObjectKey::parse(key.as_str()), Some(key));
         }
+        let start = ObjectKey::start(cluster, NodeId(3), 17, 99);
+        assert_eq!(start.read_start(), Some((17, 99)));
+        assert!(
+            start
+                .as_str()
+                .starts_with(&ObjectKey::starts_prefix(cluster, NodeId(3)))
+        );
+        assert_eq!(ObjectKey::marker(cluster).read_start(), None);
     }
 
     #[test]

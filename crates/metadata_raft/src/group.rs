@@ -53,6 +53,8 @@ pub struct PeerView {
     pub votes: bool,
     /// The last entry that it is known to have. Only the leader knows that of others.
     pub matched: Option<u64>,
+    /// For how long it has not answered. Only the leader knows that of others; `None` when it never has.
+    pub silent_for: Option<Duration>,
 }
 
 /// The group, as this member sees it.
@@ -82,11 +84,16 @@ impl Member {
             let replication = metrics.replication.as_ref()?;
             replication.get(node)?.as_ref().map(|id| id.index)
         };
+        let silent_for = |node: &u64| {
+            let answered = metrics.heartbeat.as_ref()?.get(node).copied().flatten();
+            answered.map(|at| at.elapsed())
+        };
         let nodes = membership.nodes().map(|(node, at)| {
             let peer = PeerView {
                 address: at.addr.clone(),
                 votes: voters.contains(node),
                 matched: matched(node),
+                silent_for: silent_for(node),
             };
             (*node, peer)
         });
@@ -99,6 +106,41 @@ impl Member {
         }
     }
 
+    /// Takes a node in as a learner, and returns when the group has decided it: the node need not be there yet.
+    ///
+    /// # Errors
+    /// See [`GroupFailure`].
+    pub async fn take_in(
+        &self,
+        node: u64,
+        address: &str,
+        deadline: Deadline,
+    ) -> Result<(), GroupFailure> {
+        let at = BasicNode {
+            addr: address.to_owned(),
+        };
+        let adding = self.raft.add_learner(node, at, false);
+        decided(tokio::time::timeout_at(deadline, adding).await)
+    }
+
+    /// Tells the group that one of its nodes is reached elsewhere.
+    ///
+    /// # Errors
+    /// See [`GroupFailure`].
+    pub async fn set_address(
+        &self,
+        node: u64,
+        address: &str,
+        deadline: Deadline,
+    ) -> Result<(), GroupFailure> {
+        let at = BasicNode {
+            addr: address.to_owned(),
+        };
+        let change = ChangeMembers::SetNodes(BTreeMap::from([(node, at)]));
+        let changing = self.raft.change_membership(change, false);
+        decided(tokio::time::timeout_at(deadline, changing).await)
+    }
+
     /// Takes a node in as a learner, and returns when it has caught up with what was in the log at the call.
     ///
     /// # Errors
@@ -109,13 +151,8 @@ impl Member {
         address: &str,
         deadline: Deadline,
     ) -> Result<(), GroupFailure> {
-        let at = BasicNode {
-            addr: address.to_owned(),
-        };
         let target = self.group().last_log;
-        let adding = self.raft.add_learner(node, at, false);
-        let added = tokio::time::timeout_at(deadline, adding).await;
-        decided(added)?;
+        self.take_in(node, address, deadline).await?;
         loop {
             let view = self.group();
             if view.leader != Some(self.config.node_id) {

@@ -13,7 +13,7 @@ use metadata::{Answer, Command, LogIndex, LogTime, Query, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
-use peers::{Connections, NoTransport, PeerConnection, PeerTransport};
+use peers::{Calls, Connections, NoTransport, PeerConnection, PeerTransport};
 use ports::metadata_store::freshness::Freshness;
 use ports::metadata_store::metric;
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
@@ -255,7 +255,13 @@ impl Member {
         self: &Arc<Self>,
         connections: impl Stream<Item = io::Result<PeerConnection>> + Send + 'static,
     ) -> io::Result<()> {
-        peers::serve(peer_service::calls(self), connections).await
+        peers::serve(self.answering(Calls::default()), connections).await
+    }
+
+    /// `calls`, and those of the log that this member answers.
+    #[must_use]
+    pub fn answering(self: &Arc<Self>, calls: Calls) -> Calls {
+        calls.of_the_log(peer_service::calls(self))
     }
 
     /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,

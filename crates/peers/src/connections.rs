@@ -18,6 +18,7 @@ use tonic::transport::server::Connected;
 use tower::Service;
 
 use crate::MESSAGE_BYTES_MAX;
+use crate::generated::nodes_client::NodesClient;
 use crate::generated::peers_client::PeersClient;
 
 /// How long a connection may take to be made, the proof of who is there included.
@@ -153,8 +154,10 @@ impl Connected for PeerConnection {
     }
 }
 
-/// Calls a peer. Clones share its connection.
+/// Calls a peer about the log. Clones share its connection.
 pub type PeerClient = PeersClient<Channel>;
+/// Calls a node about itself. Clones share its connection, also with a [`PeerClient`].
+pub type NodeClient = NodesClient<Channel>;
 
 /// The connections of one node. Clones share them.
 #[derive(Clone)]
@@ -176,19 +179,28 @@ impl Connections {
     /// A client of a peer. Nothing is connected before its first call.
     #[must_use]
     pub fn client(&self, node: u64, address: &str) -> PeerClient {
-        let mut channels = self.channels.lock();
-        // A node that moved is another entry; the old one has no users any more.
-        channels.retain(|(id, old), _| *id != node || old == address);
-        let channel = channels
-            .entry((node, address.to_owned()))
-            .or_insert_with(|| self.channel(node, address))
-            .clone();
-        PeersClient::new(channel)
+        PeersClient::new(self.channel(node, address))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// A client of a node, for calls about itself. Nothing is connected before its first call.
+    #[must_use]
+    pub fn node_client(&self, node: u64, address: &str) -> NodeClient {
+        NodesClient::new(self.channel(node, address))
+    }
+
     fn channel(&self, node: u64, address: &str) -> Channel {
+        let mut channels = self.channels.lock();
+        // A node that moved is another entry; the old one has no users any more.
+        channels.retain(|(id, old), _| *id != node || old == address);
+        channels
+            .entry((node, address.to_owned()))
+            .or_insert_with(|| self.new_channel(node, address))
+            .clone()
+    }
+
+    fn new_channel(&self, node: u64, address: &str) -> Channel {
         let connector = Connector {
             transport: Arc::clone(&self.transport),
             node,

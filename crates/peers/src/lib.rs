@@ -20,13 +20,15 @@ mod serve;
 )]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/holdfast.v1.Peers.rs"));
+    include!(concat!(env!("OUT_DIR"), "/holdfast.v1.Nodes.rs"));
 }
 
 pub use connections::{
-    Caller, Connections, NoTransport, PeerClient, PeerConnection, PeerIo, PeerTransport,
+    Caller, Connections, NoTransport, NodeClient, PeerClient, PeerConnection, PeerIo, PeerTransport,
 };
+pub use generated::nodes_server::Nodes as NodeCalls;
 pub use generated::peers_server::Peers as PeerCalls;
-pub use serve::serve;
+pub use serve::{Calls, serve};
 /// What those who implement or make calls need of the library beneath.
 pub use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 

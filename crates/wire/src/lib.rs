@@ -10,6 +10,7 @@ mod answer;
 mod command;
 mod error;
 mod node;
+pub mod nodes;
 pub mod peer;
 mod query;
 mod raft;

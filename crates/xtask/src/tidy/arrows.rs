@@ -36,6 +36,19 @@ const CRATES: &[(&str, Uses)] = &[
         "metadata_client",
         These(&["oci", "metadata", "ports", "wire", "peers"]),
     ),
+    (
+        "cluster",
+        These(&[
+            "metadata",
+            "ports",
+            "wire",
+            "identity",
+            "peers",
+            "mesh",
+            "metadata_raft",
+            "metadata_client",
+        ]),
+    ),
     ("jobs", These(&["oci", "metadata", "ports", "registry"])),
     ("outbound", These(&["oci", "ports"])),
     (

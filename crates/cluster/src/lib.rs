@@ -1,0 +1,40 @@
+//! Who the nodes of a cluster are: how they come, prove themselves, stay, and go.
+//!
+//! A registry begins as one node that is alone. [`Cluster::found`] gives it an authority and a name among nodes; from then
+//! on others join by tokens. The log's table of nodes says who belongs to the cluster, and everything else follows it: the
+//! group of the metadata log by the leader's [steward](steward), and what each node knows of the others by
+//! [following](follow) the table. Must never let a member vote whose start is not recorded (rule 5.3).
+//!
+//! ```text
+//! <data>/node/node.pem       the identity: key, certificate, authorities
+//! <data>/node/cluster.key    the key of the cluster's secrets; members only
+//! <data>/node/members        who the members were and where; read at a start
+//! <data>/node/address        where this node is reached by the others
+//! <data>/node/starts         the last starts of the other members
+//! ```
+//!
+//! Design: `docs/protocols.md`, "Members and their peers".
+
+mod admin;
+mod calls;
+mod fabric;
+mod folder;
+mod follow;
+mod found;
+mod join;
+mod node;
+mod reception;
+mod renewal;
+mod signer;
+mod start_book;
+mod start_record;
+mod status;
+mod steward;
+
+pub use admin::{AdminFailure, Founded, IssuedToken};
+pub use fabric::Fabric;
+pub use folder::NodeFolder;
+pub use join::{JoinFailure, JoinWish, join};
+pub use node::{Cluster, Parts};
+pub use start_record::StartFailure;
+pub use status::{ClusterStatus, NodeLine};

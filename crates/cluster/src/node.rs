@@ -1,0 +1,357 @@
+//! One node of a cluster, or one that may become one: what its parts share, and what the binary asks of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use identity::{Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
+use mesh::Mesh;
+use metadata::{ClusterId, NodeAnnouncement};
+use metadata_client::{Client, MemberAddress};
+use metadata_raft::Member;
+use parking_lot::{Mutex, MutexGuard};
+use peers::{Calls as AnsweredCalls, Connections};
+use ports::{BlobStore, MetadataStore};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::calls::Calls;
+use crate::fabric::Fabric;
+use crate::folder::NodeFolder;
+use crate::signer::Signer;
+use crate::start_book::StartBook;
+use crate::start_record::{self, StartFailure};
+use crate::{follow, reception, renewal, steward};
+
+/// How this node has the log.
+#[derive(Clone)]
+pub(crate) enum Log {
+    /// It holds it.
+    Member(Arc<Member>),
+    /// It asks the members.
+    Gateway(Arc<Client>),
+}
+
+/// What a node is put together from.
+pub struct Parts {
+    /// Its data folder, whose disk is shown.
+    pub data: PathBuf,
+    /// What it keeps about the cluster.
+    pub folder: NodeFolder,
+    /// Who it is, if it belongs to a cluster.
+    pub identity: Option<NodeIdentity>,
+    /// The key of the cluster's secrets, for members.
+    pub cluster_key: Option<RecoveryKey>,
+    /// How it reaches the others; what its log was opened with.
+    pub fabric: Arc<Fabric>,
+    /// The log that it holds; a gateway holds none.
+    pub member: Option<Arc<Member>>,
+    /// The members that a gateway asks; a member needs none.
+    pub client: Option<Arc<Client>>,
+    /// Where the cluster's blobs are.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The cluster, as the log or the identity knows it.
+    pub cluster: ClusterId,
+    /// This node while it is alone: what its log calls it.
+    pub alone: NodeId,
+    /// What it says of itself.
+    pub announcement: NodeAnnouncement,
+}
+
+/// One node. Its background work ends when the last clone is dropped.
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+}
+
+/// What the parts of a node share.
+pub(crate) struct Shared {
+    data: PathBuf,
+    folder: NodeFolder,
+    cluster: ClusterId,
+    node: NodeId,
+    log: Log,
+    blobs: Arc<dyn BlobStore>,
+    fabric: Arc<Fabric>,
+    connections: Connections,
+    credentials: OnceLock<Credentials>,
+    signer: Signer,
+    announcement: ArcSwap<NodeAnnouncement>,
+    start_book: Mutex<StartBook>,
+    started: Instant,
+    draining: AtomicBool,
+    /// Why this node must not go on.
+    ended: watch::Sender<Option<String>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while the cluster is founded.
+    pub(crate) founding: tokio::sync::Mutex<()>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn folder(&self) -> &NodeFolder {
+        &self.folder
+    }
+
+    pub(crate) fn data(&self) -> &PathBuf {
+        &self.data
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self.log {
+            Log::Member(_) => Role::Member,
+            Log::Gateway(_) => Role::Gateway,
+        }
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn MetadataStore> {
+        match &self.log {
+            Log::Member(member) => Arc::clone(member) as Arc<dyn MetadataStore>,
+            Log::Gateway(client) => Arc::clone(client) as Arc<dyn MetadataStore>,
+        }
+    }
+
+    pub(crate) fn member(&self) -> Option<&Arc<Member>> {
+        match &self.log {
+            Log::Member(member) => Some(member),
+            Log::Gateway(_) => None,
+        }
+    }
+
+    pub(crate) fn blobs(&self) -> &dyn BlobStore {
+        &*self.blobs
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// `None` while this node is alone.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.get()
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    pub(crate) fn announcement(&self) -> Arc<NodeAnnouncement> {
+        self.announcement.load_full()
+    }
+
+    pub(crate) fn announce_at(&self, peer_address: &str) {
+        let announcement = NodeAnnouncement {
+            peer_address: peer_address.to_owned(),
+            ..(*self.announcement()).clone()
+        };
+        self.announcement.store(Arc::new(announcement));
+    }
+
+    pub(crate) fn start_book(&self) -> MutexGuard<'_, StartBook> {
+        self.start_book.lock()
+    }
+
+    pub(crate) fn uptime(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// This node must not go on.
+    pub(crate) fn end(&self, why: String) {
+        self.ended.send_if_modified(|ended| {
+            let is_first = ended.is_none();
+            ended.get_or_insert(why);
+            is_first
+        });
+    }
+
+    /// The other voters as this member's log knows them; before it has any log, the members that it was told of.
+    pub(crate) fn other_voters(&self) -> Vec<(NodeId, String)> {
+        let mut others: Vec<(NodeId, String)> = match &self.log {
+            Log::Member(member) => {
+                let nodes = member.group().nodes.into_iter();
+                nodes
+                    .filter(|(_, peer)| peer.votes)
+                    .map(|(node, peer)| (NodeId(node), peer.address))
+                    .collect()
+            }
+            Log::Gateway(_) => Vec::new(),
+        };
+        if others.is_empty() {
+            others = self.folder.members();
+        }
+        others.retain(|(node, _)| *node != self.node);
+        others
+    }
+
+    pub(crate) fn keep_task(&self, task: JoinHandle<()>) {
+        self.tasks.lock().push(task);
+    }
+}
+
+impl Cluster {
+    /// A node of these parts. Nothing is listened on, and nobody is called.
+    ///
+    /// # Panics
+    /// When it has neither a log nor members to ask.
+    #[must_use]
+    pub fn new(parts: Parts) -> Cluster {
+        let log = match (parts.member, parts.client) {
+            (Some(member), _) => Log::Member(member),
+            (None, Some(client)) => Log::Gateway(client),
+            (None, None) => panic!("a node holds the log or asks the members"),
+        };
+        let store: Arc<dyn MetadataStore> = match &log {
+            Log::Member(member) => Arc::clone(member) as Arc<dyn MetadataStore>,
+            Log::Gateway(client) => Arc::clone(client) as Arc<dyn MetadataStore>,
+        };
+        let node = parts
+            .identity
+            .as_ref()
+            .map_or(parts.alone, NodeIdentity::node);
+        let shared = Arc::new(Shared {
+            start_book: Mutex::new(StartBook::open(parts.folder.path())),
+            data: parts.data,
+            folder: parts.folder,
+            cluster: parts.cluster,
+            node,
+            log,
+            blobs: parts.blobs,
+            connections: Connections::new(Arc::clone(&parts.fabric) as _),
+            fabric: parts.fabric,
+            credentials: OnceLock::new(),
+            signer: Signer::new(store, parts.cluster_key),
+            announcement: ArcSwap::from_pointee(parts.announcement),
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            ended: watch::Sender::new(None),
+            tasks: Mutex::default(),
+            founding: tokio::sync::Mutex::default(),
+        });
+        Cluster { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// Proves itself by `identity` from now on, answers the other nodes on `listener`, and calls them.
+    ///
+    /// # Errors
+    /// When the identity cannot be used.
+    pub fn connect(
+        &self,
+        identity: NodeIdentity,
+        listener: TcpListener,
+    ) -> Result<(), rustls::Error> {
+        let shared = &self.shared;
+        let credentials = Credentials::new(identity, Revoked::default())?;
+        shared.fabric.weave(Mesh::new(credentials.clone()));
+        let door = mesh::listen(listener, credentials.clone());
+        // Set once: a node is connected when it starts, or when it founds its cluster.
+        drop(shared.credentials.set(credentials));
+        let (peers, joiners, open) = door.split();
+        let calls = AnsweredCalls::default().of_nodes(Calls(Arc::downgrade(shared)));
+        let calls = match &shared.log {
+            Log::Member(member) => member.answering(calls),
+            Log::Gateway(_) => calls,
+        };
+        shared.keep_task(tokio::spawn(async move {
+            let _open = open;
+            if let Err(error) = peers::serve(calls, peers).await {
+                tracing::error!(%error, "other nodes are not answered any more");
+            }
+        }));
+        let receiving = reception::receive(Arc::downgrade(shared), joiners);
+        shared.keep_task(tokio::spawn(receiving));
+        Ok(())
+    }
+
+    /// Has this member's start recorded, after which it may be admitted.
+    ///
+    /// # Errors
+    /// When it must never be.
+    pub async fn record_start(&self) -> Result<(), StartFailure> {
+        match &self.shared.log {
+            Log::Member(member) => start_record::record(&self.shared, member).await,
+            Log::Gateway(_) => Ok(()),
+        }
+    }
+
+    /// Begins the work that a node of a cluster always does: it follows who belongs to it, renews its certificate, and, when
+    /// it leads, has the group follow the log.
+    pub fn work(&self) {
+        let shared = &self.shared;
+        shared.keep_task(tokio::spawn(follow::follow(Arc::downgrade(shared))));
+        shared.keep_task(tokio::spawn(renewal::renew(Arc::downgrade(shared))));
+        if shared.role() == Role::Member {
+            shared.keep_task(tokio::spawn(steward::serve(Arc::downgrade(shared))));
+        }
+    }
+
+    /// Whether the blob store that this node was given is the cluster's.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn has_the_blobs(&self) -> Result<bool, ports::BlobFailure> {
+        start_record::is_store_of(self.shared.blobs(), self.shared.cluster).await
+    }
+
+    /// Others see from now on that this node is about to stop.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+    }
+
+    /// Waits until this node must not go on, because it was removed, and tells why.
+    pub async fn ended(&self) -> String {
+        let mut ended = self.shared.ended.subscribe();
+        let why = ended.wait_for(Option::is_some).await;
+        match why.as_deref() {
+            Ok(Some(why)) => why.clone(),
+            // It cannot be told any more.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Members as a gateway's client takes them.
+pub(crate) fn client_members(members: &[(NodeId, String)]) -> Vec<MemberAddress> {
+    let members = members.iter();
+    members
+        .map(|(node, address)| MemberAddress {
+            node: node.0,
+            address: address.clone(),
+        })
+        .collect()
+}
