@@ -77,9 +77,7 @@ impl Cluster {
     ) -> Result<Founded, AdminFailure> {
         let shared = self.shared();
         let _only = shared.founding.lock().await;
-        if shared.credentials().is_some() {
-            return Err(AdminFailure::AlreadyFounded);
-        }
+        self.check_alone()?;
         let member = shared.member().ok_or(AdminFailure::NotAMember)?;
         shared.announce_at(address);
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
@@ -96,6 +94,18 @@ impl Cluster {
             token: issued.token,
             recovery_key: key.to_string(),
         })
+    }
+
+    /// Whether the cluster can be founded on this node.
+    ///
+    /// # Errors
+    /// That it was, or that this node is a gateway.
+    pub fn check_alone(&self) -> Result<(), AdminFailure> {
+        match (self.shared().member(), self.shared().credentials()) {
+            (Some(_), None) => Ok(()),
+            (_, Some(_)) => Err(AdminFailure::AlreadyFounded),
+            (None, None) => Err(AdminFailure::NotAMember),
+        }
     }
 
     /// Makes a join token for one node, good for `life`.

@@ -26,6 +26,8 @@ const VOTERS_MAX: usize = 5;
 const CAUGHT_UP_WITHIN: u64 = 100;
 /// A node that has not answered for so long is not live.
 const LIVE_WITHIN: Duration = Duration::from_secs(1);
+/// A voter that was silent for so long is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// A voter that was silent for so long is replaced, if a spare is there.
 const DEAD_AFTER: Duration = Duration::from_secs(10 * 60);
 /// At most one voter is replaced in so long.
@@ -67,6 +69,8 @@ enum Change {
 struct Steward {
     replaced: Option<Instant>,
     silent_since: BTreeMap<u64, Instant>,
+    /// Those whose silence was logged.
+    told: BTreeSet<u64>,
 }
 
 impl Steward {
@@ -112,9 +116,20 @@ impl Steward {
             .iter()
             .filter(|(node, peer)| **node != group.node && peer.votes && !is_live(peer));
         let silent: BTreeSet<u64> = silent.map(|(node, _)| *node).collect();
-        self.silent_since.retain(|node, _| silent.contains(node));
+        self.silent_since.retain(|node, since| {
+            let is_silent = silent.contains(node);
+            if !is_silent && self.told.remove(node) {
+                let seconds = since.elapsed().as_secs();
+                tracing::info!(node, seconds, "a voter answers again");
+            }
+            is_silent
+        });
         for node in silent {
-            self.silent_since.entry(node).or_insert(now);
+            let since = *self.silent_since.entry(node).or_insert(now);
+            // One that has just been elected has not heard of anyone yet.
+            if since.elapsed() > TOLD_AFTER && self.told.insert(node) {
+                tracing::warn!(node, "a voter does not answer");
+            }
         }
     }
 

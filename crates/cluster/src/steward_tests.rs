@@ -1,3 +1,5 @@
+//! What the steward does, table by table and group by group.
+
 use metadata::{LogTime, NodeAnnouncement};
 
 use super::*;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cluster_command::ClusterCommand;
 use crate::config::Given;
 use crate::up::UpArguments;
 use crate::version;
@@ -39,6 +40,11 @@ pub enum Command {
     /// output is no terminal it prints a line for each process instead, and `start NAME` on standard input starts one
     /// again. All nodes end when it ends. A second run with the same folder goes on with the same cluster.
     Up(UpArguments),
+    /// Asks a running node about its cluster, or changes it
+    ///
+    /// Asks the node that runs on this machine with the data folder that --data names.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Shows or checks the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -83,9 +89,42 @@ pub struct ServeArguments {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArguments,
+    /// Joins the cluster of this member, at the first start; may be repeated. Needs --token
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join: Vec<String>,
+    /// The join token, as `holdfast cluster add` printed it
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    // Not a comment for rustdoc, as above.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        help = "Where the other nodes reach this one [default: as before, or port 5050 of this machine]"
+    )]
+    pub peer_address: Option<String>,
     /// Ends at once when standard input ends, so that a node does not outlive the program that started it
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
+}
+
+impl ServeArguments {
+    /// What they say about the configuration.
+    pub fn given(&self) -> Given {
+        let mut given = self.config.given();
+        let mut flag = |flag, key: &str, value: String| {
+            given.flags.push((flag, key.to_owned(), value));
+        };
+        if !self.join.is_empty() {
+            flag("--join", "cluster.join", self.join.join(","));
+        }
+        if let Some(token) = &self.token {
+            flag("--token", "cluster.token", token.clone());
+        }
+        if let Some(address) = &self.peer_address {
+            flag("--peer-address", "cluster.peer_address", address.clone());
+        }
+        given
+    }
 }
 
 /// Where the configuration comes from.

@@ -31,10 +31,18 @@ pub fn start(settings: &Settings) {
     }
 }
 
-/// Libraries that tell at `info` what only their developers want to know.
-const TALKATIVE: [&str; 6] = ["openraft", "aws", "hyper", "h2", "rustls", "tokio"];
+/// Libraries that tell what only their developers want to know, and from which level on they are heard. What openraft warns
+/// of, each time that a peer does not answer, the steward of the group tells once.
+const TALKATIVE: [(&str, &str); 6] = [
+    ("openraft", "error"),
+    ("aws", "warn"),
+    ("hyper", "warn"),
+    ("h2", "warn"),
+    ("rustls", "warn"),
+    ("tokio", "warn"),
+];
 
-/// Keeps libraries to warnings, except those that `level` names and where it lets through no more anyway.
+/// Keeps libraries to what concerns others, except those that `level` names and where it lets through no more anyway.
 fn quiet_libraries(level: &str) -> String {
     let named = |library: &str| level.split(',').any(|part| part.starts_with(library));
     let lets_through_more = level.split(',').any(|part| {
@@ -45,9 +53,9 @@ fn quiet_libraries(level: &str) -> String {
     });
     let quiet = TALKATIVE
         .iter()
-        .filter(|library| lets_through_more && !named(library));
-    quiet.fold(level.to_owned(), |filter, library| {
-        format!("{filter},{library}=warn")
+        .filter(|(library, _)| lets_through_more && !named(library));
+    quiet.fold(level.to_owned(), |filter, (library, level)| {
+        format!("{filter},{library}={level}")
     })
 }
 

@@ -4,8 +4,10 @@
 //! who starts it what they need to know. Exit codes: 0 when all is well, 1 when the work failed, 2 when the command
 //! line or the configuration is wrong.
 
+mod cluster_command;
 mod command_line;
 mod config;
+mod control;
 mod crypto;
 mod failure;
 mod logging;
@@ -45,9 +47,10 @@ fn run(command: Command) -> Result<(), Failure> {
             if arguments.end_with_stdin {
                 serve::end_with_stdin();
             }
-            serve::run(load(&arguments.config)?)
+            serve::run(configured(&arguments.given())?)
         }
         Command::Up(arguments) => up::run(&arguments),
+        Command::Cluster(command) => cluster_command::run(&command),
         Command::Config(ConfigCommand::Show(arguments)) => print(&load(&arguments)?.show()),
         Command::Config(ConfigCommand::Check(arguments)) => {
             load(&arguments)?;
@@ -66,7 +69,11 @@ fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn load(arguments: &command_line::ConfigArguments) -> Result<Configuration, Failure> {
-    Configuration::load(&arguments.given(), std::env::vars_os()).map_err(Failure::from)
+    configured(&arguments.given())
+}
+
+fn configured(given: &config::Given) -> Result<Configuration, Failure> {
+    Configuration::load(given, std::env::vars_os()).map_err(Failure::from)
 }
 
 /// Prints to standard output; one that was closed, as by `| head`, is no failure.

@@ -250,10 +250,14 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         Box::pin(async move {
             let mut client = self.client.clone();
             let opened = client.append(requests);
-            let replies = self
-                .within(RPCTypes::AppendEntries, limit, opened)
-                .await?
-                .into_inner();
+            let replies = match self.within(RPCTypes::AppendEntries, limit, opened).await {
+                Ok(replies) => replies.into_inner(),
+                Err(failure) => {
+                    // A peer that refuses at once would be asked again at once.
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    return Err(failure);
+                }
+            };
             let network = &*self;
             let answers = futures::stream::unfold(Some(replies), move |replies| {
                 let unanswered = Arc::clone(&unanswered);

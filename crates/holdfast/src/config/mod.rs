@@ -14,7 +14,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use parts::{api_settings, member_config, registry_settings, storage_settings};
+pub use parts::{FIRST_NODE, api_settings, member_config, registry_settings, storage_settings};
 pub use reference::reference;
 pub use section::Effective;
 pub use settings::{LogFormat, Settings};

@@ -13,7 +13,7 @@ use super::value::{ByteSize, Span};
 const SWEEP_BATCH: usize = 500;
 
 /// The id of a node that is alone; ids are never used again, so a cluster goes on counting from here.
-const ONLY_NODE: u64 = 1;
+pub const FIRST_NODE: u64 = 1;
 
 /// The most bytes of headers that one request may have.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
@@ -73,7 +73,7 @@ pub fn member_config(settings: &Settings, folder: PathBuf) -> MemberConfig {
         table_cache_bytes: bytes(metadata.cache),
         snapshot_every_bytes: metadata.snapshot_after.0,
         free_bytes_min: metadata.free_space_min.0,
-        ..MemberConfig::new(folder, ONLY_NODE)
+        ..MemberConfig::new(folder, FIRST_NODE)
     }
 }
 

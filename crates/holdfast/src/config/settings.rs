@@ -175,6 +175,28 @@ sections! {
         deadline: Span = "1m" in "1s" ..= "1h";
     }
 
+    /// The other nodes, when this one belongs to a cluster or joins one.
+    cluster: Cluster as "cluster" {
+        /// What people call this node: up to 63 letters, digits, `.`, `_` and `-`. Not set: the machine's name.
+        name: Option<String> = "";
+        /// `host:port` where the other nodes reach this one. Not set: as it was before; at first, port 5050 of the
+        /// address from which this machine reaches others. Port 0 takes any free port.
+        peer_address: Option<String> = "";
+        /// Where to listen for the other nodes, if that is not `peer_address`.
+        peer_listen: Option<SocketAddr> = "";
+        /// Where clients reach this node, to be shown. Not set: the first address of `server.listen`.
+        client_address: Option<String> = "";
+        /// `host:port` of members of the cluster to join, at the first start. It needs a token.
+        join: Vec<String> = "";
+        /// The join token, for the first start. Others can see it in a command line: better set it by its variable, or
+        /// by `token_file`.
+        token: Option<Secret> = "";
+        /// A file with the join token.
+        token_file: Option<PathBuf> = "";
+        /// How long a join token is good when nothing else is said.
+        token_life: Span = "1h" in "1m" ..= "30d";
+    }
+
     /// The metadata log and its tables.
     metadata: Metadata as "metadata" {
         /// Memory for pages of the tables. More makes large registries faster.

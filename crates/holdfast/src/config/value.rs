@@ -201,6 +201,18 @@ impl SettingValue for PathBuf {
     }
 }
 
+impl SettingValue for SocketAddr {
+    const FORM: &'static str = "an address such as \"127.0.0.1:5050\" or \"[::]:5050\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| expected::<Self>())
+    }
+
+    fn toml(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
+    }
+}
+
 impl SettingValue for Vec<SocketAddr> {
     const FORM: &'static str = "a list of addresses such as [\"127.0.0.1:5000\", \"[::1]:5000\"]";
     const LIST: bool = true;

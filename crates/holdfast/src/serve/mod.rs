@@ -7,10 +7,12 @@
 mod data_folder;
 mod file_limit;
 mod greeting;
+mod late_store;
 mod listen;
 mod metrics;
 mod node;
 mod parent;
+mod peer_port;
 mod stop;
 
 pub use data_folder::{DataFolder, blobs_below};
@@ -18,19 +20,29 @@ pub use file_limit::raise as raise_file_limit;
 pub use greeting::name_for_clients;
 pub use listen::listen;
 pub use parent::end_with_stdin;
+pub use peer_port::{default_address as default_peer_address, take as take_peer_port};
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use ports::{BlobStore, RandomIds};
+use registry::{Parts, Registry, Sweeper};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Configuration, api_settings};
+use crate::config::{Configuration, Settings, api_settings, registry_settings, storage_settings};
+use crate::control;
 use crate::failure::Failure;
 use crate::version;
 
-use node::Node;
+use late_store::LateStore;
+use node::{Node, Opening};
 use stop::Asked;
 pub use stop::StopSignals;
+
+/// How long the durable steps of requests whose client has gone may take once nothing new is taken.
+const STEPS_END_MAX: Duration = Duration::from_secs(15);
 
 /// How long the work of other threads is waited for once everything is stopped.
 const THREADS_END_MAX: Duration = Duration::from_secs(2);
@@ -61,10 +73,14 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         data_folder::DataFolder::open(&settings.server.data, settings.server.free_space_min)?;
     crate::crypto::install();
     let metrics = metrics::install()?;
-    let node = tokio::select! {
-        node = Node::open(settings, &data) => node?,
-        _ = signals.next() => return Ok(()),
-    };
+    let blobs = open_blobs(settings, &data).await?;
+    let log = Arc::new(LateStore::new());
+    let registry = Registry::new(Parts {
+        metadata: Arc::clone(&log) as _,
+        blobs: Arc::clone(&blobs),
+        ids: Arc::new(RandomIds),
+        settings: registry_settings(settings),
+    });
     let addresses: Vec<SocketAddr> = listening
         .listeners
         .iter()
@@ -74,7 +90,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let without_delay = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
-        registry: node.registry(),
+        registry: registry.clone(),
         settings: api_settings(settings),
         info: api::Info {
             version: version::VERSION.to_owned(),
@@ -88,13 +104,29 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         shutdown: stop.clone(),
         without_delay: without_delay.clone(),
     });
+    // It answers from now on, `/healthz` at least: the rest waits until the log is there.
     let mut server = tokio::spawn(server);
-    let sweep = tokio::spawn(node.sweeper().run(stop.clone()));
+    let opening = Opening {
+        settings,
+        data: &data,
+        blobs: Arc::clone(&blobs),
+        client_address: addresses
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    };
+    let node = tokio::select! {
+        node = Node::open(opening) => node?,
+        _ = signals.next() => return Ok(()),
+    };
+    log.open(node.store());
+    let control = control::serve(&data, node.cluster(), settings)?;
+    let sweep = tokio::spawn(Sweeper::new(registry.clone()).run(stop.clone()));
     crate::print(&greeting::greeting(
         &addresses,
         &listening.passed_over,
         data.path(),
-        &node.blobs_are_in(),
+        &blobs.describe(),
     ))?;
     tracing::info!(version = version::VERSION, revision = version::REVISION, data = %data.path().display(), "started");
 
@@ -109,6 +141,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     if asked == Asked::AtTerminal {
         without_delay.cancel();
     }
+    node.cluster().drain();
     stop.cancel();
     let ended = async { tokio::join!(&mut server, node.hand_over()).0 };
     tokio::select! {
@@ -120,7 +153,30 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     sweep
         .await
         .map_err(|error| Failure::new(format!("the sweep failed: {error}")))?;
+    drained(&registry).await;
+    drop(control);
     node.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn open_blobs(
+    settings: &Settings,
+    data: &data_folder::DataFolder,
+) -> Result<Arc<dyn BlobStore>, Failure> {
+    let opened = blobs::open(&storage_settings(settings, &data.blobs())).await;
+    opened
+        .map_err(|failure| Failure::new(format!("{failure}; `holdfast storage check` tells more")))
+}
+
+/// Lets the durable steps of cut requests end, within a bound.
+async fn drained(registry: &Registry) {
+    if tokio::time::timeout(STEPS_END_MAX, registry.drained())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "steps of cut requests are left half-way: their uploads go on at the last acknowledged offset"
+        );
+    }
 }

@@ -1,0 +1,53 @@
+//! What may be asked over the control socket.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum Order {
+    /// Found the cluster.
+    Init {
+        /// Where others reach this node.
+        peer_address: Option<String>,
+    },
+    /// Make a join token.
+    Add {
+        /// `member` or `gateway`.
+        role: String,
+        /// How long it is good, in seconds.
+        seconds: Option<u64>,
+    },
+    /// Tell how the nodes are.
+    Status,
+    /// Take a node out.
+    Remove {
+        /// Which.
+        node: u64,
+        /// Whatever follows.
+        force: bool,
+    },
+    /// Have a member vote.
+    Promote {
+        /// Which.
+        node: u64,
+    },
+    /// Hand the lead over.
+    TransferLeader {
+        /// To whom.
+        to: Option<u64>,
+    },
+    /// Raise the log's format.
+    Upgrade,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is done.
+    Done(Value),
+    /// It is not, and why.
+    Failed(String),
+}
