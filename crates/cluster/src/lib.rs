@@ -2,8 +2,8 @@
 //!
 //! A registry begins as one node that is alone. [`Cluster::found`] gives it an authority and a name among nodes; from then
 //! on others join by tokens. The log's table of nodes says who belongs to the cluster, and everything else follows it: the
-//! group of the metadata log by the leader's [steward](steward), and what each node knows of the others by
-//! [following](follow) the table. Must never let a member vote whose start is not recorded (rule 5.3).
+//! group of the metadata log by the leader's steward, and what each node knows of the others by
+//! following the table. Must never let a member vote whose start is not recorded (rule 5.3).
 //!
 //! ```text
 //! <data>/node/node.pem       the identity: key, certificate, authorities
