@@ -185,6 +185,44 @@ async fn gateway_that_is_denied_something_hears_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leader_that_hands_over_is_hardly_noticed() {
+    let group = Group::of_three().await;
+    let client = group.client();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let load = async |writes: bool| {
+        let mut longest = Duration::ZERO;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            let began = Deadline::now();
+            if writes {
+                let cluster = metadata::ClusterId(7);
+                let command = metadata::Command::InitializeCluster { cluster };
+                client.propose(command, soon()).await.unwrap();
+            } else {
+                client.read(Query::Cluster, soon()).await.unwrap();
+            }
+            longest = longest.max(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        longest
+    };
+    let hand_over = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let leader = group.members.iter().find(|(member, _)| member.leads());
+            if let Some((leader, _)) = leader {
+                leader.step_down(soon()).await.unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (write, read, ()) = futures::join!(load(true), load(false), hand_over);
+    println!("the longest write took {write:?}, the longest read {read:?}");
+    assert!(write < Duration::from_secs(1), "{write:?}");
+    assert!(read < Duration::from_secs(1), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_pulls_get_the_last_state_of_a_member() {
     let group = Group::of_three().await;
     let client = group.client();
