@@ -6,7 +6,10 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Cell, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Cell, Paragraph, Row, Table, TableState};
+
+/// What the rest takes at least: the balancer's box, two messages in theirs, and the keys.
+const REST_LINES: u16 = 9;
 
 /// What is drawn.
 #[derive(Debug, Clone, Default)]
@@ -71,15 +74,18 @@ pub struct BalancerRow {
 
 /// Draws it.
 pub fn draw(frame: &mut Frame, picture: &Picture) {
-    let height = u16::try_from(picture.rows.len()).unwrap_or(u16::MAX);
+    let rows = u16::try_from(picture.rows.len()).unwrap_or(u16::MAX);
+    let room = frame.area().height.saturating_sub(REST_LINES);
     let [table, balancer, messages, keys] = Layout::vertical([
-        Constraint::Length(height.saturating_add(3)),
+        Constraint::Length(rows.saturating_add(3).min(room)),
         Constraint::Length(4),
         Constraint::Min(3),
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    frame.render_widget(nodes(picture), table);
+    // With more nodes than lines, the chosen one is among those that are shown.
+    let mut state = TableState::default().with_selected(picture.chosen);
+    frame.render_stateful_widget(nodes(picture), table, &mut state);
     frame.render_widget(balancer_lines(&picture.balancer), balancer);
     let room = usize::from(messages.height.saturating_sub(2));
     let first = picture.messages.len().saturating_sub(room);
@@ -102,7 +108,7 @@ fn nodes(picture: &Picture) -> Table<'_> {
         } else {
             Color::Red
         };
-        let row = Row::new([
+        Row::new([
             Cell::new((index + 1).to_string()),
             Cell::new(node.name.as_str()),
             Cell::new(node.role),
@@ -113,14 +119,11 @@ fn nodes(picture: &Picture) -> Table<'_> {
             Cell::new(number(node.log_index)),
             Cell::new(number(node.lag)),
             Cell::new(node.requests.to_string()),
-        ]);
-        match index == picture.chosen {
-            true => row.style(Style::new().add_modifier(Modifier::REVERSED)),
-            false => row,
-        }
+        ])
     });
     let widths = [2, 12, 8, 8, 16, 7, 22, 9, 6, 9].map(Constraint::Length);
     Table::new(rows, widths)
+        .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED))
         .header(Row::new(header).style(Style::new().add_modifier(Modifier::BOLD)))
         .block(Block::bordered().title(format!(" {} ", picture.title)))
 }
@@ -233,6 +236,22 @@ mod tests {
             └──────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
              1-9 ↑ ↓ choose   k kill -9   s start again   q end all"#]]
         .assert_eq(&drawn(&picture(), 112, 16));
+    }
+
+    #[test]
+    fn chosen_node_is_shown_when_there_is_no_room_for_all() {
+        let mut picture = picture();
+        picture.rows = (1..=40)
+            .map(|number| NodeRow {
+                name: format!("gateway-{number}"),
+                ..NodeRow::default()
+            })
+            .collect();
+        picture.chosen = 39;
+        let shown = drawn(&picture, 112, 24);
+        assert!(shown.contains("gateway-40"), "{shown}");
+        assert!(!shown.contains("gateway-1 "), "{shown}");
+        assert!(shown.contains("q end all"), "{shown}");
     }
 
     #[test]
