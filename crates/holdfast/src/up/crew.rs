@@ -354,8 +354,9 @@ impl Crew {
         let address = ports::free(known).map_err(|error| cannot(&error))?;
         let peer_address = shared.peer_address(index)?;
         shared.remember(|plan| plan.nodes[index].address = Some(address))?;
-        let arguments = shared.arguments(index, address, peer_address, invitation);
-        let process = NodeProcess::start(&shared.setup.program, &arguments, &slot.log)
+        let arguments = shared.arguments(index, address, peer_address, invitation.as_ref());
+        let token = invitation.map(|invitation| invitation.token);
+        let process = NodeProcess::start(&shared.setup.program, &arguments, token, &slot.log)
             .map_err(|error| cannot(&error))?;
         let pid = process.id();
         slot.state.send_replace(State::Running {
@@ -423,6 +424,7 @@ async fn watch_over(
         Ok(status) => process::how(status),
         Err(error) => format!("lost: {error}"),
     };
+    process.last_words().await;
     *slot.orders.lock() = None;
     slot.state.send_replace(State::Ended(how.clone()));
     let what = Happened::Ended(how);
@@ -463,7 +465,7 @@ impl Shared {
         index: usize,
         address: SocketAddr,
         peer_address: SocketAddr,
-        invitation: Option<Invitation>,
+        invitation: Option<&Invitation>,
     ) -> Vec<OsString> {
         let (is_founded, first, node) = {
             let plan = self.plan.lock();
@@ -482,15 +484,15 @@ impl Shared {
             "--data".into(),
             folder.into(),
         ];
+        arguments.extend(["--set".into(), format!("cluster.name={}", node.name).into()]);
         for (name, value) in &self.setup.settings {
             arguments.extend(["--set".into(), format!("{name}={value}").into()]);
         }
         if is_founded && (node.has_joined || invitation.is_some()) {
             arguments.extend(["--peer-address".into(), peer_address.to_string().into()]);
         }
-        if let (Some(invitation), Some(first)) = (invitation, first) {
+        if let (Some(_), Some(first)) = (invitation, first) {
             arguments.extend(["--join".into(), first.to_string().into()]);
-            arguments.extend(["--token".into(), invitation.token.into()]);
         }
         arguments
     }

@@ -8,14 +8,19 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinSet;
 
 use super::log_file::LogFile;
 
 /// Settings that a node takes from our environment. All others are for whoever runs `holdfast serve`.
 const PASSED_ON: [&str; 2] = ["HOLDFAST_LOG", "HOLDFAST_STORAGE_S3_"];
+
+/// How long the last words of a process may be on their way.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 /// A running process.
 pub struct NodeProcess {
@@ -23,17 +28,25 @@ pub struct NodeProcess {
     id: u32,
     /// Held for its end.
     _input: Option<ChildStdin>,
+    /// What it says on its way to the log. Ends with the process.
+    speech: JoinSet<()>,
 }
 
 impl NodeProcess {
-    /// Starts it. What it says goes to its log.
+    /// Starts it. What it says goes to its log. A token is passed where nobody can read it in the list of processes.
     ///
     /// # Errors
     /// When the system cannot start it.
-    pub fn start(program: &Path, arguments: &[OsString], log: &LogFile) -> io::Result<NodeProcess> {
+    pub fn start(
+        program: &Path,
+        arguments: &[OsString],
+        token: Option<String>,
+        log: &LogFile,
+    ) -> io::Result<NodeProcess> {
         let mut command = command(program);
         command
             .args(arguments)
+            .envs(token.map(|token| ("HOLDFAST_CLUSTER_TOKEN", token)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -41,17 +54,18 @@ impl NodeProcess {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn()?;
-        // Both end with the process.
+        let mut speech = JoinSet::new();
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(log.clone().keep(output));
+            speech.spawn(log.clone().keep(output));
         }
         if let Some(errors) = child.stderr.take() {
-            tokio::spawn(log.clone().keep(errors));
+            speech.spawn(log.clone().keep(errors));
         }
         Ok(NodeProcess {
             id: child.id().expect("nobody has waited for it yet"),
             _input: child.stdin.take(),
             child,
+            speech,
         })
     }
 
@@ -63,6 +77,13 @@ impl NodeProcess {
     /// Waits for its end. May be dropped and called again.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
+    }
+
+    /// Waits until the last words of a process that has ended are in its log.
+    pub async fn last_words(&mut self) {
+        let said = async { while self.speech.join_next().await.is_some() {} };
+        // Bounded, since a child of it may hold the pipes open.
+        let _ = tokio::time::timeout(LAST_WORDS_MAX, said).await;
     }
 
     /// `kill -9`.

@@ -124,6 +124,12 @@ const SUITES: &[Suite] = &[
         deadline_minutes: 5,
     },
     Suite {
+        name: "up",
+        tests: Tests::Folder("tests/up"),
+        needs: &[GARAGE],
+        deadline_minutes: 10,
+    },
+    Suite {
         name: "faults",
         tests: Tests::Folder("tests/faults"),
         needs: &[GARAGE],
