@@ -163,6 +163,41 @@ impl Cluster {
         propose(shared, Command::RemoveNode { node }).await
     }
 
+    /// Removes every other member after this one was made a group of its own, so that they are refused when they come back.
+    /// Called before this node works; does nothing when it was not, and may be repeated.
+    ///
+    /// # Errors
+    /// See [`AdminFailure`].
+    pub async fn finish_recovery(&self) -> Result<(), AdminFailure> {
+        let shared = self.shared();
+        let folder = shared.folder().clone();
+        let Some(member) = shared.member().filter(|_| folder.is_recovered()) else {
+            return Ok(());
+        };
+        let failed = |error: &dyn std::fmt::Display| AdminFailure::Failed(error.to_string());
+        let group = member.group();
+        let is_alone = group.nodes.keys().eq([&group.node]);
+        if is_alone {
+            let deadline = Deadline::now() + ANSWER_TIME_MAX;
+            let answered = shared.store().read(Query::Nodes, deadline).await;
+            let Answer::Nodes { nodes } = answered.map_err(|e| failed(&e))?.answer else {
+                return Err(failed(&"the log does not tell its nodes"));
+            };
+            let others = nodes.iter().filter(|node| {
+                node.role == Role::Member && node.removed.is_none() && node.node != shared.node()
+            });
+            for other in others {
+                let node = other.node;
+                propose(shared, Command::RemoveNode { node }).await?;
+                tracing::warn!(
+                    node = node.0,
+                    "a lost member is removed: it is refused from now on"
+                );
+            }
+        }
+        folder.forget_recovery().map_err(|e| failed(&e))
+    }
+
     /// Has a member vote that learned so far.
     ///
     /// # Errors

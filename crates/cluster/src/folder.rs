@@ -10,6 +10,8 @@ use identity::{FileError, NodeId, NodeIdentity, RecoveryKey};
 
 const MEMBERS: &str = "members";
 const ADDRESS: &str = "address";
+/// Says that this member was made a group of its own, and that the others are still to be removed.
+const RECOVERED: &str = "recovered";
 
 /// The folder; made when something is first kept in it.
 #[derive(Debug, Clone)]
@@ -81,6 +83,26 @@ impl NodeFolder {
     /// When the file cannot be written.
     pub fn save_address(&self, address: &str) -> io::Result<()> {
         self.replace(ADDRESS, &format!("{address}\n"))
+    }
+
+    /// Notes that this member is made a group of its own: the others are removed when it starts. Durable when it returns.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_recovery(&self) -> io::Result<()> {
+        self.replace(RECOVERED, "")?;
+        std::fs::File::open(&self.0)?.sync_all()
+    }
+
+    /// Whether [`NodeFolder::note_recovery`] was called and the others are not removed yet. Blocks.
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.0.join(RECOVERED).exists()
+    }
+
+    /// The others are removed. Blocks.
+    pub(crate) fn forget_recovery(&self) -> io::Result<()> {
+        std::fs::remove_file(self.0.join(RECOVERED))
     }
 
     /// A reader sees the old content or the new.

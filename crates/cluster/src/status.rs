@@ -1,5 +1,6 @@
 //! How the nodes of the cluster are, by their own account and by the log's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,11 +144,15 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         .flatten()
         .map(|status| status.last_log)
         .max();
+    let voters = voters(shared, &accounts);
     let mut lines: Vec<NodeLine> = listed
         .iter()
         .zip(&accounts)
         .map(|(node, account)| line(node, account.as_ref(), leader, furthest.unwrap_or(0)))
         .collect();
+    for line in &mut lines {
+        line.votes = voters.contains(&line.id);
+    }
     if lines.is_empty() {
         // A node that is alone.
         let status = own(shared).await;
@@ -168,6 +173,22 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         confirmed,
         nodes: lines,
     })
+}
+
+/// Who votes: as this member's log has it, and for a gateway, as the nodes say.
+fn voters(shared: &Shared, accounts: &[Result<NodeStatus, String>]) -> BTreeSet<u64> {
+    if let Log::Member(member) = shared.log() {
+        let nodes = member.group().nodes.into_iter();
+        return nodes
+            .filter(|(_, peer)| peer.votes)
+            .map(|(node, _)| node)
+            .collect();
+    }
+    let accounts = accounts.iter().flatten();
+    accounts
+        .filter(|status| status.votes)
+        .map(|status| status.node.0)
+        .collect()
 }
 
 /// What a member's own tables say of the nodes, when nobody can confirm it.

@@ -4,9 +4,14 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
+use cluster::NodeFolder;
+use identity::Role;
+
 use crate::command_line::ConfigArguments;
+use crate::config::{Settings, member_config};
 use crate::control::{self, Order};
 use crate::failure::Failure;
+use crate::serve::DataFolder;
 
 /// What is asked.
 #[derive(Debug, Subcommand)]
@@ -69,6 +74,18 @@ pub enum ClusterCommand {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Makes a stopped member go on alone, when most of the members are lost for ever
+    ///
+    /// Makes a stopped member go on alone, when most of the members are lost for ever. Shows first what it has and what may be
+    /// missing, and changes nothing without --yes. Start this member afterwards, then let new ones join; the old ones are
+    /// refused. While a majority of the members can be brought back, bring them back instead: nothing is lost then.
+    Recover {
+        /// Does it
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Raises the log's format, once all nodes run a version that knows the next one
     Upgrade {
         #[command(flatten)]
@@ -91,7 +108,12 @@ pub struct Asked {
 /// # Errors
 /// What the node says.
 pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
-    let (order, asked) = order(command);
+    if let ClusterCommand::Recover { yes, asked } = command {
+        return recover(&crate::load(&asked.config)?.settings, *yes, asked.json);
+    }
+    let Some((order, asked)) = order(command) else {
+        return Ok(());
+    };
     let settings = crate::load(&asked.config)?.settings;
     let answer = control::ask(&settings.server.data, &order)?;
     if asked.json {
@@ -100,8 +122,77 @@ pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
     crate::print(&in_words(command, &answer))
 }
 
-fn order(command: &ClusterCommand) -> (Order, &Asked) {
-    match command {
+/// Looks at the stopped member of a data folder, and makes it a group of its own if it `shall`.
+///
+/// Order of effects: it is noted that the others are to be removed; the log gets its entry. A crash in between leaves a note
+/// that the next start passes over, because the member is not alone.
+fn recover(settings: &Settings, shall: bool, json: bool) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
+    let data = DataFolder::open(&settings.server.data, settings.server.free_space_min)?;
+    let folder = NodeFolder::below(data.path());
+    let identity = folder.identity().map_err(|e| failed(&e))?;
+    let identity = identity.filter(|identity| identity.role() == Role::Member);
+    let identity = identity.ok_or_else(|| {
+        failed(&"this data folder is not that of a member of a cluster: nothing can be recovered from it")
+    })?;
+    let config = metadata_raft::MemberConfig {
+        node_id: identity.node().0,
+        ..member_config(settings, data.metadata())
+    };
+    if shall {
+        folder.note_recovery().map_err(|e| failed(&e))?;
+    }
+    let survivor = metadata_raft::recover(&config, shall).map_err(|e| failed(&e))?;
+    let lost: Vec<u64> = survivor.members.keys().copied().collect();
+    let lost: Vec<u64> = lost
+        .into_iter()
+        .filter(|node| *node != identity.node().0)
+        .collect();
+    if json {
+        let answer = serde_json::json!({
+            "node": identity.node().0,
+            "recovered": shall,
+            "log_index": survivor.last_log,
+            "applied": survivor.applied,
+            "log_time_ms": survivor.time.0,
+            "repositories": survivor.repositories,
+            "lost_members": lost,
+        });
+        return crate::print(&format!("{answer}\n"));
+    }
+    let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+    let seconds = survivor.time.0 / 1_000;
+    let found = format!(
+        "Member {} has the log up to entry {}, of which it has applied {}; the last one that it applied is of {} UTC.\n\
+         It knows {} repositories. What the members {} acknowledged after that, and never sent to this one, is lost.\n",
+        identity.node(),
+        survivor.last_log,
+        survivor.applied,
+        humantime::format_rfc3339_seconds(
+            std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+        ),
+        survivor.repositories,
+        if lost.is_empty() {
+            "(none)".to_owned()
+        } else {
+            lost.join(", ")
+        },
+    );
+    let next = match shall {
+        false => {
+            "\nNothing was changed. If these members are lost for ever, say --yes: this one then goes on alone.\n"
+        }
+        true => {
+            "\nIt goes on alone: start it with `holdfast serve`, and let new members join. The lost ones are refused.\n"
+        }
+    };
+    crate::print(&format!("{found}{next}"))
+}
+
+fn order(command: &ClusterCommand) -> Option<(Order, &Asked)> {
+    Some(match command {
+        // It asks no running node.
+        ClusterCommand::Recover { .. } => return None,
         ClusterCommand::Init {
             peer_address,
             asked,
@@ -124,7 +215,7 @@ fn order(command: &ClusterCommand) -> (Order, &Asked) {
             (Order::TransferLeader { to: *node }, asked)
         }
         ClusterCommand::Upgrade { asked } => (Order::Upgrade, asked),
-    }
+    })
 }
 
 fn in_words(command: &ClusterCommand, answer: &Value) -> String {
@@ -150,6 +241,7 @@ fn in_words(command: &ClusterCommand, answer: &Value) -> String {
         ClusterCommand::Remove { node, .. } => format!("node {node} is removed\n"),
         ClusterCommand::Promote { node, .. } => format!("node {node} votes\n"),
         ClusterCommand::TransferLeader { .. } => "the lead is handed over\n".to_owned(),
+        ClusterCommand::Recover { .. } => String::new(),
         ClusterCommand::Upgrade { .. } => format!("the log has format {answer} now\n"),
     }
 }

@@ -236,6 +236,7 @@ impl Opening<'_> {
         if let Some(member) = &node.member {
             member.admit().await.map_err(failed)?;
         }
+        node.cluster.finish_recovery().await.map_err(failed)?;
         node.cluster.work();
         Ok(node)
     }

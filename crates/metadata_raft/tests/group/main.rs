@@ -222,6 +222,47 @@ async fn starts_are_told_by_what_was_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn survivor_of_a_lost_majority_goes_on_alone() {
+    let mut world = World::of(3).await;
+    push(&world.member(1), "tag", "before").await;
+    let leader = world.leader().await;
+    let left = world.others(leader)[0];
+    // It has what was acknowledged before the others are lost.
+    assert!(
+        pull(&world.member(left), "tag", soon())
+            .await
+            .unwrap()
+            .is_some()
+    );
+    for node in 1..=3 {
+        world.crash(node).await;
+    }
+    let looked = world.recover(left, false).await;
+    assert_eq!(
+        looked.members.keys().copied().collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    // Only looking changes nothing; doing it twice is as good as once.
+    for _ in 0..2 {
+        let recovered = world.recover(left, true).await;
+        assert!(recovered.last_log >= looked.last_log, "{recovered:?}");
+    }
+    world.start(left, FirstStart::AwaitGroup).await;
+    let survivor = world.member(left);
+    let read = pull(&survivor, "tag", soon()).await.unwrap().unwrap();
+    assert!(read.starts_with(b"{\"content\":\"before\""), "{read:?}");
+    push(&survivor, "tag", "alone").await;
+    assert_eq!(survivor.group().nodes.len(), 1);
+    // A lost one that comes back after all does not lead. That it is not even heard is the work of certificates.
+    world.start(leader, FirstStart::AwaitGroup).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!world.member(leader).leads());
+    assert!(survivor.leads());
+    let read = pull(&survivor, "tag", soon()).await.unwrap().unwrap();
+    assert!(read.starts_with(b"{\"content\":\"alone\""), "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn group_shrinks_to_one_again() {
     let world = World::of(3).await;
     let leader = world.leader().await;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use metadata::{Answer, Command, Payload, PrincipalName, PutManifest, Query, Reply};
-use metadata_raft::{FirstStart, Member, MemberConfig};
+use metadata_raft::{FirstStart, Member, MemberConfig, Survivor};
 use oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
 use peers::{Caller, PeerConnection, PeerTransport};
 use ports::{Deadline, MetadataFailure, MetadataStore};
@@ -211,6 +211,17 @@ impl World {
             serving,
         };
         self.nodes.insert(node, node_of);
+    }
+
+    /// Looks at a node that is down, and makes it a group of its own if it `shall`.
+    pub async fn recover(&self, node: u64, shall: bool) -> Survivor {
+        let config = MemberConfig {
+            segment_bytes: 32 * 1024,
+            free_bytes_min: 0,
+            ..MemberConfig::new(self.folder.path().join(node.to_string()), node)
+        };
+        let recovering = move || metadata_raft::recover(&config, shall).unwrap();
+        tokio::task::spawn_blocking(recovering).await.unwrap()
     }
 
     /// Has the leader take a started node in as a learner.
