@@ -47,10 +47,7 @@ impl Known {
         };
         let own = nodes.iter().find(|node| node.node == shared.node());
         if own.is_none_or(|own| own.removed.is_some()) {
-            shared.end(format!(
-                "node {} was removed from the cluster: to come back, it joins with an empty data folder and a new token",
-                shared.node()
-            ));
+            shared.end(removed(shared.node()));
             return;
         }
         self.refuse_removed(shared, &nodes);
@@ -106,6 +103,13 @@ impl Known {
             Err(failure) => tracing::debug!(%failure, "this node could not announce itself yet"),
         }
     }
+}
+
+/// What a node says at its end that was removed.
+pub(crate) fn removed(node: NodeId) -> String {
+    format!(
+        "node {node} was removed from the cluster: to come back, it joins with an empty data folder and a new token"
+    )
 }
 
 /// The members that are not removed, and where they are.

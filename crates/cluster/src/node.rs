@@ -277,7 +277,15 @@ impl Cluster {
     ) -> Result<(), rustls::Error> {
         let shared = &self.shared;
         let credentials = Credentials::new(identity, Revoked::default())?;
-        shared.fabric.weave(Mesh::new(credentials.clone()));
+        let mesh = Mesh::new(credentials.clone());
+        shared.fabric.weave(mesh.clone());
+        let told = Arc::downgrade(shared);
+        shared.keep_task(tokio::spawn(async move {
+            mesh.removed().await;
+            if let Some(shared) = told.upgrade() {
+                shared.end(follow::removed(shared.node()));
+            }
+        }));
         let door = mesh::listen(listener, credentials.clone());
         // Set once: a node is connected when it starts, or when it founds its cluster.
         drop(shared.credentials.set(credentials));

@@ -1,11 +1,13 @@
 //! Answers nodes that call: one port for nodes of the cluster and for those that want to join.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use identity::{ALPN_JOIN, Credentials, Role};
+use parking_lot::Mutex;
 use peers::{Caller, PeerConnection};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -20,6 +22,10 @@ use crate::HANDSHAKE_TIME_MAX;
 const HANDSHAKES_MAX: usize = 64;
 /// Connections that wait to be taken.
 const WAITING_MAX: usize = 64;
+/// The same complaint about the same machine is logged once in so long.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+/// So many complaints are remembered.
+const COMPLAINTS_MAX: usize = 256;
 /// How long to wait when the system has no more sockets for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,6 +87,7 @@ pub fn listen(listener: TcpListener, credentials: Credentials) -> Door {
         credentials,
         peers,
         joiners,
+        complaints: Complaints::default(),
     });
     Door {
         peers: ReceiverStream::new(incoming),
@@ -94,6 +101,26 @@ struct Reception {
     credentials: Credentials,
     peers: mpsc::Sender<io::Result<PeerConnection>>,
     joiners: mpsc::Sender<Joiner>,
+    complaints: Complaints,
+}
+
+/// What was logged of whom lately: who calls again and again is told of now and then.
+#[derive(Default)]
+struct Complaints(Mutex<HashMap<(IpAddr, String), Instant>>);
+
+impl Complaints {
+    /// Whether this is to be logged now.
+    fn is_due(&self, from: IpAddr, why: &str) -> bool {
+        let mut told = self.0.lock();
+        told.retain(|_, at| at.elapsed() < COMPLAIN_EVERY);
+        let of = (from, why.to_owned());
+        // A table that is full of others is no reason to fill the log instead.
+        if told.contains_key(&of) || told.len() >= COMPLAINTS_MAX {
+            return false;
+        }
+        told.insert(of, Instant::now());
+        true
+    }
 }
 
 async fn accept(listener: TcpListener, reception: Arc<Reception>) {
@@ -118,7 +145,9 @@ async fn accept(listener: TcpListener, reception: Arc<Reception>) {
                 Err(_) => "it did not say who it is in time".to_owned(),
             };
             metrics::counter!(REFUSED).increment(1);
-            tracing::warn!(%from, why = refused, "a caller on the port between nodes was refused");
+            if reception.complaints.is_due(from.ip(), &refused) {
+                tracing::warn!(%from, why = refused, "a caller on the port between nodes was refused");
+            }
         });
     }
 }

@@ -9,18 +9,28 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::HANDSHAKE_TIME_MAX;
+use crate::removal::{Opened, Removal};
 
 /// Opens connections to nodes, each to the node that is meant and no other.
 #[derive(Clone)]
 pub struct Mesh {
     credentials: Credentials,
+    removal: Removal,
 }
 
 impl Mesh {
     /// Connections that show these credentials; they follow their rotation.
     #[must_use]
     pub fn new(credentials: Credentials) -> Mesh {
-        Mesh { credentials }
+        Mesh {
+            credentials,
+            removal: Removal::new(),
+        }
+    }
+
+    /// Waits until a node of the cluster says that this one was removed from it. All clones hear it.
+    pub async fn removed(&self) {
+        self.removal.said().await;
     }
 
     async fn connected(&self, node: u64, address: &str) -> io::Result<PeerConnection> {
@@ -35,7 +45,11 @@ impl Mesh {
             Some(why) => io::Error::new(io::ErrorKind::PermissionDenied, identity::explain(why)),
             None => error,
         })?;
-        Ok(PeerConnection::to_peer(Box::new(stream)))
+        let removal = self.removal.clone();
+        Ok(PeerConnection::to_peer(Box::new(Opened {
+            stream,
+            removal,
+        })))
     }
 }
 

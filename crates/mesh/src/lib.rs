@@ -8,6 +8,7 @@
 
 mod answer;
 mod call;
+mod removal;
 
 pub use answer::{Door, Joiner, describe_metrics, listen};
 pub use call::{Mesh, connect_to_join};

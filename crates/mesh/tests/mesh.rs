@@ -311,6 +311,23 @@ async fn who_does_not_belong_gets_nowhere() {
     node.credentials
         .replace_revoked([NodeId(2)].into_iter().collect());
     assert!(node.asked_by(&ours).await.is_err());
+    let told = Mesh::new(ours.clone());
+    let connections = Connections::new(Arc::new(told.clone()));
+    let request = AskRequest {
+        query: wire::encode_query(&Query::Cluster).into(),
+        patience_ms: 5_000,
+        may_be_stale: false,
+    };
+    assert!(
+        connections
+            .client(1, &node.address)
+            .ask(request)
+            .await
+            .is_err()
+    );
+    tokio::time::timeout(Duration::from_secs(10), told.removed())
+        .await
+        .unwrap();
     node.credentials.replace_revoked(Revoked::default());
     node.asked_by(&ours).await.unwrap();
 }
