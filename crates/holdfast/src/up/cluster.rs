@@ -1,31 +1,20 @@
-//! What is asked of the cluster: by the commands that people have, of a node that runs.
+//! What is asked of the cluster: over the socket of a node that runs, as the commands that people have do it.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::plan::Role;
-use super::process;
+use crate::control::{self, Order};
 use crate::failure::Failure;
 
-/// How long a command may take.
-const COMMAND_MAX: Duration = Duration::from_secs(30);
-
-/// The commands, asked of the node whose data folder this is.
+/// The node whose data folder this is, as the one that is asked.
 #[derive(Debug, Clone)]
-pub struct Cluster {
-    /// This program.
-    pub program: PathBuf,
-    /// The data folder of a node that runs.
-    pub folder: PathBuf,
-}
+pub struct Cluster(pub PathBuf);
 
-/// What `cluster init` tells.
+/// What founding tells.
 #[derive(Debug, Deserialize)]
 pub struct Founded {
     /// Without it nothing that the cluster has sealed can be read after the loss of all members.
@@ -39,14 +28,14 @@ pub struct Invitation {
     pub token: String,
 }
 
-/// What `cluster status` tells.
+/// How the cluster is.
 #[derive(Debug, Default, Deserialize)]
 pub struct Status {
     /// The nodes.
     pub nodes: Vec<NodeStatus>,
 }
 
-/// What it tells about a node.
+/// How a node is.
 #[derive(Debug, Deserialize)]
 pub struct NodeStatus {
     /// Its process.
@@ -67,10 +56,10 @@ impl Cluster {
     /// Makes a cluster of the one node that there is.
     ///
     /// # Errors
-    /// What the command says.
+    /// What the node says.
     pub async fn found(&self, peer_address: SocketAddr) -> Result<Founded, Failure> {
-        let address = peer_address.to_string();
-        self.ask(&["init", "--peer-address", &address]).await
+        let peer_address = Some(peer_address.to_string());
+        self.ask(Order::Init { peer_address }).await
     }
 
     /// Lets another node in, once.
@@ -78,7 +67,9 @@ impl Cluster {
     /// # Errors
     /// As above.
     pub async fn invite(&self, role: Role) -> Result<Invitation, Failure> {
-        self.ask(&["add", "--role", role.name()]).await
+        let role = role.name().to_owned();
+        let seconds = None;
+        self.ask(Order::Add { role, seconds }).await
     }
 
     /// How the nodes are.
@@ -86,47 +77,19 @@ impl Cluster {
     /// # Errors
     /// As above.
     pub async fn status(&self) -> Result<Status, Failure> {
-        self.ask(&["status"]).await
+        self.ask(Order::Status).await
     }
 
-    async fn ask<T: DeserializeOwned>(&self, what: &[&str]) -> Result<T, Failure> {
-        let shown = format!("`holdfast cluster {}`", what[0]);
-        let output = output(&self.program, what, &self.folder).await;
-        let output =
-            output.map_err(|error| Failure::new(format!("{shown} cannot be run: {error}")))?;
-        if !output.status.success() {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let lines: Vec<&str> = errors
-                .lines()
-                .filter_map(|line| line.strip_prefix("holdfast: "))
-                .collect();
-            let said = match lines.as_slice() {
-                [] => errors.trim().to_owned(),
-                lines => lines.join("; "),
-            };
-            return Err(Failure::new(format!("{shown} has failed: {said}")));
-        }
-        serde_json::from_slice(&output.stdout).map_err(|error| {
-            Failure::new(format!("{shown} has answered what cannot be read: {error}"))
+    async fn ask<T: DeserializeOwned>(&self, order: Order) -> Result<T, Failure> {
+        let folder = self.0.clone();
+        // Asking blocks, for a bounded time.
+        let asked = tokio::task::spawn_blocking(move || control::ask(&folder, &order)).await;
+        let answer =
+            asked.map_err(|error| Failure::new(format!("the cluster cannot be asked: {error}")))?;
+        serde_json::from_value(answer?).map_err(|error| {
+            Failure::new(format!(
+                "the cluster has answered what cannot be read: {error}"
+            ))
         })
     }
-}
-
-async fn output(
-    program: &Path,
-    what: &[&str],
-    folder: &Path,
-) -> std::io::Result<std::process::Output> {
-    let mut command = process::command(program);
-    command
-        .arg("cluster")
-        .args(what)
-        .args([
-            OsStr::new("--json"),
-            OsStr::new("--data"),
-            folder.as_os_str(),
-        ])
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    tokio::time::timeout(COMMAND_MAX, command.output()).await?
 }

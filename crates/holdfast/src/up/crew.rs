@@ -19,6 +19,7 @@ use super::log_file::LogFile;
 use super::plan::{self, Plan, Role};
 use super::ports;
 use super::process::{self, NodeProcess};
+use super::state::{Event, Happened, Seen, State};
 use crate::failure::Failure;
 
 /// How long a node may take until it is ready. A debug build that replays a long log is slow.
@@ -29,50 +30,6 @@ const END_MAX: Duration = Duration::from_secs(5);
 
 /// How many events may wait to be shown.
 pub const EVENTS_MAX: usize = 256;
-
-/// Something that has happened to a node.
-#[derive(Debug, Clone)]
-pub struct Event {
-    /// What.
-    pub what: Happened,
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-    /// Its process.
-    pub pid: u32,
-    /// Where it serves clients.
-    pub address: SocketAddr,
-}
-
-/// What has happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happened {
-    /// It was started again.
-    Started,
-    /// It serves.
-    Ready,
-    /// It has ended, and how.
-    Ended(String),
-}
-
-/// How a node is, as far as its process tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// It was not started in this run.
-    Off,
-    /// It runs.
-    Running {
-        /// Its process.
-        pid: u32,
-        /// Where it serves clients.
-        address: SocketAddr,
-        /// Whether it has been ready.
-        was_ready: bool,
-    },
-    /// It has ended, and how.
-    Ended(String),
-}
 
 /// What is asked of a running process.
 #[derive(Debug, Clone, Copy)]
@@ -117,17 +74,6 @@ struct Slot {
     log: LogFile,
     /// Held by whoever starts it.
     turn: tokio::sync::Mutex<()>,
-}
-
-/// A node as it is shown.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: Role,
-    /// How its process is.
-    pub state: State,
 }
 
 impl Crew {
@@ -249,8 +195,13 @@ impl Crew {
         }
     }
 
-    /// The commands, asked of a node that has been ready; the first one's if there is none.
+    /// The cluster, asked of a node that is ready or has been; of the first one if there is none.
     pub fn cluster(&self) -> Cluster {
+        let reports = self.shared.setup.balancer.nodes();
+        let answers = |slot: &&Slot| {
+            let mut reports = reports.iter();
+            reports.any(|report| report.name == slot.name && report.condition == Condition::Ready)
+        };
         let was_ready = |slot: &&Slot| {
             matches!(
                 *slot.state.borrow(),
@@ -261,11 +212,11 @@ impl Crew {
             )
         };
         let slots = &self.shared.slots;
-        let slot = slots.iter().find(was_ready).unwrap_or(&slots[0]);
-        Cluster {
-            program: self.shared.setup.program.clone(),
-            folder: plan::folder_of(&self.shared.setup.folder, &slot.name),
-        }
+        let best = slots.iter().find(answers);
+        let slot = best
+            .or_else(|| slots.iter().find(was_ready))
+            .unwrap_or(&slots[0]);
+        Cluster(plan::folder_of(&self.shared.setup.folder, &slot.name))
     }
 
     fn index(&self, name: &str) -> Result<usize, Failure> {

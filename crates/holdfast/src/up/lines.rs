@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::crew::{Event, Happened};
 use super::screen::Wish;
+use super::state::{Event, Happened};
 use crate::failure::Failure;
 
 /// How many lines of standard input may wait.

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use balancer::{Condition, NodeReport};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::cluster::Status;
-use super::crew::{Crew, Seen, State};
+use super::crew::Crew;
 use super::lines;
 use super::pulse::Pulse;
 use super::screen::{Key, Screen, Wish};
+use super::state::{Seen, State};
 use super::table::{BalancerRow, NodeRow, Picture};
 use super::{Grants, Show};
 use crate::failure::Failure;
@@ -24,6 +25,9 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// How often the nodes are asked how the cluster is.
 const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the answer may take. Another node may know more.
+const STATUS_MAX: Duration = Duration::from_secs(3);
 
 /// How many messages are kept.
 const MESSAGES_MAX: usize = 100;
@@ -198,7 +202,8 @@ impl Live {
 async fn ask(crew: &Crew, status: &watch::Sender<Status>) {
     loop {
         // Without an answer the last one would show a leader that is gone.
-        let now = crew.cluster().status().await.unwrap_or_default();
+        let asked = timeout(STATUS_MAX, crew.cluster().status()).await;
+        let now = asked.ok().and_then(Result::ok).unwrap_or_default();
         status.send_replace(now);
         tokio::time::sleep(ASK_EVERY).await;
     }

@@ -18,6 +18,7 @@ mod pulse;
 mod recovery_key;
 mod screen;
 mod spoken;
+mod state;
 mod store;
 mod table;
 
@@ -35,10 +36,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ByteSize;
 use crate::failure::Failure;
 use crate::serve::{self, DataFolder, StopSignals};
-use crew::{Crew, EVENTS_MAX, Event, Setup};
+use crew::{Crew, EVENTS_MAX, Setup};
 use lines::Form;
 use plan::Plan;
 use screen::Wish;
+use state::Event;
 
 /// Where clients come in when nobody says.
 const PORT: u16 = 5000;

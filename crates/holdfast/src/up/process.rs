@@ -106,7 +106,7 @@ impl NodeProcess {
 }
 
 /// This program, without settings that are not meant for nodes.
-pub fn command(program: &Path) -> Command {
+fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
