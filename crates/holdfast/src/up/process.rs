@@ -107,6 +107,11 @@ impl NodeProcess {
 
 /// This program, without settings that are not meant for nodes.
 fn command(program: &Path) -> Command {
+    // A build may have taken its file away meanwhile; the kernel still has it.
+    let program = match program.exists() {
+        true => program,
+        false => Path::new("/proc/self/exe"),
+    };
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

@@ -107,3 +107,20 @@ async fn cluster_of_one_grows_with_its_data() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn node_is_started_again_when_a_build_has_taken_the_program_away() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("holdfast");
+    std::fs::copy(harness::holdfast::program()?, &program)?;
+    let data = folder.path().join("data");
+    let wanted = up::command(&data, &["--json", "--nodes", "1"])?;
+    let mut command = std::process::Command::new(&program);
+    command.args(wanted.get_args());
+    let mut up = Up::spawn(&command)?;
+    up.wait_for("ready", "balancer")?;
+    std::fs::remove_file(&program)?;
+    up.kill("member-1")?;
+    up.start_again("member-1")?;
+    Ok(())
+}
