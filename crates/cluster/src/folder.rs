@@ -7,9 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use identity::{FileError, NodeId, NodeIdentity, RecoveryKey};
+use ports::{IdSource, RandomIds};
 
 const MEMBERS: &str = "members";
 const ADDRESS: &str = "address";
+const BOOTSTRAP_ID: &str = "bootstrap-id";
 /// Says that this member was made a group of its own, and that the others are still to be removed.
 const RECOVERED: &str = "recovered";
 
@@ -103,6 +105,18 @@ impl NodeFolder {
     /// The others are removed. Blocks.
     pub(crate) fn forget_recovery(&self) -> io::Result<()> {
         std::fs::remove_file(self.0.join(RECOVERED))
+    }
+
+    /// By which this node is told from others before it belongs to a cluster; chosen once. Blocks.
+    pub(crate) fn bootstrap_id(&self) -> io::Result<u128> {
+        if let Ok(text) = std::fs::read_to_string(self.0.join(BOOTSTRAP_ID))
+            && let Ok(id) = u128::from_str_radix(text.trim(), 16)
+        {
+            return Ok(id);
+        }
+        let id = RandomIds.fresh();
+        self.replace(BOOTSTRAP_ID, &format!("{id:032x}\n"))?;
+        Ok(id)
     }
 
     /// A reader sees the old content or the new.

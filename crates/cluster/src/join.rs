@@ -81,6 +81,7 @@ pub async fn join(folder: &NodeFolder, wish: &JoinWish) -> Result<NodeIdentity, 
                 Ok(Ok(JoinReply::Joined(joined))) => return keep(folder, key, *joined).await,
                 Ok(Ok(JoinReply::Refused(why))) => return Err(JoinFailure::Refused(why)),
                 Ok(Ok(JoinReply::Later(why))) => why,
+                Ok(Ok(JoinReply::Fresh { .. })) => "it belongs to no cluster itself".to_owned(),
                 Ok(Err(error)) => match identity::tls_error(&error) {
                     Some(why) => identity::explain(why),
                     None => error.to_string(),
@@ -108,7 +109,8 @@ async fn ask(seed: &str, wish: &JoinWish, request: &JoinRequest) -> io::Result<J
     receive(&mut stream).await
 }
 
-async fn keep(
+/// Keeps what makes this node one of the cluster.
+pub(crate) async fn keep(
     folder: &NodeFolder,
     key: NodeKey,
     joined: Joined,

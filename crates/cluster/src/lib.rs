@@ -16,6 +16,7 @@
 //! Design: `docs/protocols.md`, "Members and their peers".
 
 mod admin;
+mod bootstrap;
 mod calls;
 mod fabric;
 mod folder;
@@ -32,6 +33,7 @@ mod status;
 mod steward;
 
 pub use admin::{AdminFailure, Founded, IssuedToken};
+pub use bootstrap::{BootstrapWish, Bootstrapped, bootstrap, forget_claim};
 pub use fabric::Fabric;
 pub use folder::NodeFolder;
 pub use join::{JoinFailure, JoinWish, join};

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use identity::{Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
+use identity::{BootstrapSecret, Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
 use mesh::Mesh;
 use metadata::{ClusterId, NodeAnnouncement};
 use metadata_client::{Client, MemberAddress};
@@ -57,6 +57,8 @@ pub struct Parts {
     pub cluster: ClusterId,
     /// This node while it is alone: what its log calls it.
     pub alone: NodeId,
+    /// By which nodes join that start unattended, if they may.
+    pub bootstrap_secret: Option<BootstrapSecret>,
     /// What it says of itself.
     pub announcement: NodeAnnouncement,
 }
@@ -80,6 +82,7 @@ pub(crate) struct Shared {
     credentials: OnceLock<Credentials>,
     signer: Signer,
     announcement: ArcSwap<NodeAnnouncement>,
+    bootstrap_secret: Option<BootstrapSecret>,
     start_book: Mutex<StartBook>,
     started: Instant,
     draining: AtomicBool,
@@ -169,6 +172,10 @@ impl Shared {
         self.announcement.store(Arc::new(announcement));
     }
 
+    pub(crate) fn bootstrap_secret(&self) -> Option<&BootstrapSecret> {
+        self.bootstrap_secret.as_ref()
+    }
+
     pub(crate) fn start_book(&self) -> MutexGuard<'_, StartBook> {
         self.start_book.lock()
     }
@@ -247,6 +254,7 @@ impl Cluster {
             credentials: OnceLock::new(),
             signer: Signer::new(store, parts.cluster_key),
             announcement: ArcSwap::from_pointee(parts.announcement),
+            bootstrap_secret: parts.bootstrap_secret,
             started: Instant::now(),
             draining: AtomicBool::new(false),
             ended: watch::Sender::new(None),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use identity::{Role, SigningRequest, TokenSecret};
+use identity::{ChannelBinding, Role, Side, SigningRequest, TokenSecret};
 use mesh::Joiner;
 use metadata::{Answer, Command, JoinNode, JoinProof, NodeId, Query, Refusal, Reply};
 use ports::Deadline;
@@ -51,7 +51,11 @@ async fn answer(shared: &Shared, mut joiner: Joiner) {
         }
     };
     let name = request.announcement.name.clone();
-    let reply = decide(shared, request).await;
+    let binding = ChannelBinding::of(joiner.stream.get_ref().1);
+    let reply = match binding {
+        Ok(binding) => decide(shared, request, binding).await,
+        Err(error) => JoinReply::Later(error.to_string()),
+    };
     match &reply {
         JoinReply::Joined(joined) => {
             tracing::info!(node = joined.node.0, name, from = %joiner.from, "a node has joined the cluster");
@@ -60,6 +64,8 @@ async fn answer(shared: &Shared, mut joiner: Joiner) {
             tracing::warn!(name, why, from = %joiner.from, "a node was not let into the cluster");
         }
         JoinReply::Later(why) => tracing::debug!(name, why, "a node has to try again to join"),
+        // A member belongs to a cluster.
+        JoinReply::Fresh { .. } => {}
     }
     let told = async {
         send(&mut joiner.stream, &reply).await?;
@@ -70,17 +76,25 @@ async fn answer(shared: &Shared, mut joiner: Joiner) {
     }
 }
 
-async fn decide(shared: &Shared, request: JoinRequest) -> JoinReply {
+async fn decide(shared: &Shared, request: JoinRequest, binding: ChannelBinding) -> JoinReply {
+    let mut answer = None;
     let proof = match request.proof {
         JoinerProof::Token { token, secret } => JoinProof::Token {
             token,
             hash: TokenSecret::from_bytes(secret).hash().0,
         },
-        JoinerProof::Bootstrap(_) => {
-            return JoinReply::Refused(
-                "this cluster was not started with a bootstrap secret: use a join token".to_owned(),
-            );
-        }
+        JoinerProof::Bootstrap(proof) => match shared.bootstrap_secret() {
+            Some(secret) if secret.is_proven(Side::Asks, binding, &proof) => {
+                answer = Some(secret.prove(Side::Answers, binding));
+                JoinProof::BootstrapSecret
+            }
+            Some(_) => return JoinReply::Refused("its bootstrap secret is another".to_owned()),
+            None => {
+                return JoinReply::Refused(
+                    "the member that it asked has no bootstrap secret: use a join token".to_owned(),
+                );
+            }
+        },
     };
     let asked = match SigningRequest::from_der(Vec::from(request.signing_request)) {
         Ok(asked) => asked,
@@ -101,7 +115,10 @@ async fn decide(shared: &Shared, request: JoinRequest) -> JoinReply {
         Err(failure) => return JoinReply::Later(failure.to_string()),
     };
     match joined(shared, node, role, &asked, deadline).await {
-        Ok(joined) => JoinReply::Joined(Box::new(joined)),
+        Ok(joined) => JoinReply::Joined(Box::new(Joined {
+            proof: answer,
+            ..joined
+        })),
         // The log knows the node: it gets the same id when it asks again.
         Err(why) => JoinReply::Later(why),
     }

@@ -95,6 +95,10 @@ pub struct ServeArguments {
     /// The join token, as `holdfast cluster add` printed it
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// Starts without an operator: forms the cluster, or joins it, once so many members have found each other by --join;
+    /// needs the setting cluster.bootstrap_secret
+    #[arg(long, value_name = "N")]
+    pub bootstrap_expect: Option<u32>,
     // Not a comment for rustdoc, as above.
     #[arg(
         long,
@@ -119,6 +123,10 @@ impl ServeArguments {
         }
         if let Some(token) = &self.token {
             flag("--token", "cluster.token", token.clone());
+        }
+        if let Some(expect) = self.bootstrap_expect {
+            let expect = expect.to_string();
+            flag("--bootstrap-expect", "cluster.bootstrap_expect", expect);
         }
         if let Some(address) = &self.peer_address {
             flag("--peer-address", "cluster.peer_address", address.clone());

@@ -12,6 +12,7 @@
 //! Why so: `docs/decisions/0012-an-authority-per-cluster.md`.
 
 mod authority;
+mod bootstrap_secret;
 mod certificate;
 mod credentials;
 mod durable_file;
@@ -30,6 +31,10 @@ mod sealed;
 mod verifier;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE_DEFAULT, CLOCK_SKEW_ALLOWED};
+pub use bootstrap_secret::{
+    BOOTSTRAP_SECRET_CHARS_MIN, BootstrapSecret, ChannelBinding, ShortSecret, Side,
+    credentials_of_nobody, unproven_client_config,
+};
 pub use credentials::{Credentials, ExpectedPeer, RotateError};
 pub use durable_file::FileError;
 pub use explain::{explain, refusal, says_removed, tls_error};

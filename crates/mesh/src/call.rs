@@ -1,9 +1,13 @@
 //! Calls another node, and makes sure that it is the one that is meant.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use identity::{Credentials, ExpectedPeer, JoinToken, NodeId, server_name};
 use peers::{PeerConnection, PeerTransport, async_trait};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -70,13 +74,36 @@ impl PeerTransport for Mesh {
 /// # Errors
 /// When nobody is there, or somebody else.
 pub async fn connect_to_join(address: &str, token: &JoinToken) -> io::Result<TlsStream<TcpStream>> {
+    // The authority is known by its fingerprint; which of its members answers does not matter.
+    let name = server_name(token.cluster(), NodeId(0));
+    connect_with(
+        address,
+        identity::joining_client_config(token.authority()),
+        name,
+    )
+    .await
+}
+
+/// Connects to whoever is at this address. Nobody has proven anything: both sides have to show that they have the bootstrap
+/// secret.
+///
+/// # Errors
+/// When nobody is there.
+pub async fn connect_unproven(address: &str) -> io::Result<TlsStream<TcpStream>> {
+    let unnamed = SocketAddr::from(([0, 0, 0, 0], 0)).ip();
+    let name = ServerName::IpAddress(unnamed.into());
+    connect_with(address, identity::unproven_client_config(), name).await
+}
+
+async fn connect_with(
+    address: &str,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> io::Result<TlsStream<TcpStream>> {
     let connecting = async {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let connector = TlsConnector::from(identity::joining_client_config(token.authority()));
-        // The authority is known by its fingerprint; which of its members answers does not matter.
-        let name = server_name(token.cluster(), NodeId(0));
-        connector.connect(name, stream).await
+        TlsConnector::from(config).connect(name, stream).await
     };
     match tokio::time::timeout(HANDSHAKE_TIME_MAX, connecting).await {
         Ok(connected) => connected,

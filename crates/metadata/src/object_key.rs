@@ -9,6 +9,7 @@
 //! <cluster>/manifest/<id>                    a manifest too large for the log
 //! <cluster>/probe/<id>                       what `holdfast storage check` writes and removes
 //! <cluster>/marker/<cluster>                 says that this is the store of the cluster; empty
+//! 000…000/claim/<id>                         a node that is about to form a cluster, unattended; empty
 //! <cluster>/start/<node>-<starts>-<nonce>    a start of a member; empty
 //! ```
 
@@ -72,6 +73,18 @@ impl ObjectKey {
         ObjectKey(format!("{prefix}{starts:016x}-{nonce:032x}").into())
     }
 
+    /// The key by which a node claims an empty store, to form a cluster in it.
+    #[must_use]
+    pub fn claim(id: u128) -> ObjectKey {
+        ObjectKey(format!("{}/claim/{id:032x}", ClusterId(0)).into())
+    }
+
+    /// Whether it is such a key.
+    #[must_use]
+    pub fn is_claim(&self) -> bool {
+        self.0.split('/').nth(1) == Some("claim")
+    }
+
     /// The prefix of the keys that [`ObjectKey::start`] makes for a member.
     #[must_use]
     pub fn starts_prefix(cluster: ClusterId, node: NodeId) -> String {
@@ -107,7 +120,7 @@ impl ObjectKey {
             && cluster.chars().all(lower_hex)
             && matches!(
                 kind,
-                "data" | "tail" | "manifest" | "probe" | "marker" | "start"
+                "data" | "tail" | "manifest" | "probe" | "marker" | "start" | "claim"
             )
             && !name.is_empty()
             && name.len() <= 96
@@ -142,6 +155,7 @@ mod tests {
             ObjectKey::manifest(cluster, 1),
             ObjectKey::probe(cluster, 1),
             ObjectKey::marker(cluster),
+            ObjectKey::claim(5),
             ObjectKey::start(cluster, NodeId(u64::MAX), u64::MAX, u128::MAX),
         ] {
             assert_eq!(ObjectKey::parse(key.as_str()), Some(key));

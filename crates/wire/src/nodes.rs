@@ -159,6 +159,13 @@ pub enum JoinReply {
     Refused(String),
     /// Nobody could decide it: try again.
     Later(String),
+    /// The one that was asked belongs to no cluster itself.
+    Fresh {
+        /// Its own choice, by which it is told from others.
+        id: u128,
+        /// That it has the bootstrap secret.
+        proof: [u8; 32],
+    },
 }
 
 /// What a new node is given.
@@ -494,6 +501,10 @@ impl PeerMessage for JoinReply {
             JoinReply::Joined(joined) => Outcome::Joined(joined.as_ref().into()),
             JoinReply::Refused(why) => Outcome::Refused(why.clone()),
             JoinReply::Later(why) => Outcome::Later(why.clone()),
+            JoinReply::Fresh { id, proof } => Outcome::Fresh(pb::FreshNode {
+                id: bits_to(*id),
+                proof: secret_to(proof),
+            }),
         };
         pb::JoinReply {
             outcome: Some(outcome),
@@ -509,6 +520,10 @@ impl PeerMessage for JoinReply {
             Outcome::Joined(joined) => JoinReply::Joined(Box::new(joined.try_into()?)),
             Outcome::Refused(why) => JoinReply::Refused(why),
             Outcome::Later(why) => JoinReply::Later(why),
+            Outcome::Fresh(fresh) => JoinReply::Fresh {
+                id: bits_from(&fresh.id, "the id of a fresh node")?,
+                proof: secret_from(&fresh.proof, "the proof of the bootstrap secret")?,
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use blobs::settings::{Checksums, CredentialsFrom, Encryption};
 use blobs::{Secret, StorageKind};
+use identity::Role;
 use registry::{SparseImages, StaleReads};
 
 use super::section::sections;
@@ -50,6 +51,8 @@ words! {
 words! { Checksums { Auto = "auto", Always = "always", Never = "never", } form "`auto`, `always` or `never`" }
 
 words! { StaleReads { All = "all", Digest = "digest", Never = "never", } form "`all`, `digest` or `never`" }
+
+words! { Role { Member = "member", Gateway = "gateway", } form "`member` or `gateway`" }
 
 words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
@@ -193,6 +196,16 @@ sections! {
         token: Option<Secret> = "";
         /// A file with the join token.
         token_file: Option<PathBuf> = "";
+        /// What a node becomes that joins by the bootstrap secret.
+        role: Role = "member";
+        /// For a start without an operator: how many members have to have found each other, by `join`, before one of
+        /// them forms the cluster. The same for all of them; an odd number.
+        bootstrap_expect: Option<u32> = "" in "1" ..= "9";
+        /// By which nodes know each other that start without an operator, and by which later ones join: the same for
+        /// all of them, at least 32 characters. Better in its variable or a file than where others can read it.
+        bootstrap_secret: Option<Secret> = "";
+        /// A file with the bootstrap secret.
+        bootstrap_secret_file: Option<PathBuf> = "";
         /// How long a join token is good when nothing else is said.
         token_life: Span = "1h" in "1m" ..= "30d";
     }

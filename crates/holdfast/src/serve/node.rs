@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, Fabric, JoinWish, NodeFolder, join};
-use identity::{JoinToken, NodeIdentity, Role};
+use cluster::{
+    BootstrapWish, Bootstrapped, Cluster, Fabric, JoinWish, NodeFolder, bootstrap, join,
+};
+use identity::{BootstrapSecret, JoinToken, NodeIdentity, RecoveryKey, Role};
 use metadata::{Answer, ClusterId, NodeAnnouncement, NodeId, Query};
 use metadata_client::{Client, MemberAddress};
 use metadata_raft::{FirstStart, Member};
@@ -64,13 +66,15 @@ impl Node {
             )));
         }
         let seeds = &opening.settings.cluster.join;
-        match (identity, seeds.is_empty()) {
-            (None, true) => Node::alone(opening, folder).await,
+        let secret = bootstrap_secret(opening.settings)?;
+        match (identity, secret) {
             (Some(identity), _) => {
                 let port = opening.take_port(folder.address())?;
                 opening.of_cluster(folder, identity, port).await
             }
-            (None, false) => {
+            (None, Some(secret)) if token.is_none() => opening.unattended(folder, secret).await,
+            (None, _) if seeds.is_empty() => Node::alone(opening, folder).await,
+            (None, _) => {
                 let port = opening.take_port(folder.address())?;
                 let identity = opening.join(&folder, token, &port).await?;
                 opening.of_cluster(folder, identity, port).await
@@ -194,6 +198,51 @@ impl Opening<'_> {
         join(folder, &wish).await.map_err(failed)
     }
 
+    /// Finds the others by the bootstrap secret, and joins them or forms the cluster.
+    async fn unattended(
+        self,
+        folder: NodeFolder,
+        secret: BootstrapSecret,
+    ) -> Result<Node, Failure> {
+        let port = self.take_port(folder.address())?;
+        // A node that has data of its own has formed its cluster, and has to found it still.
+        if self.data.metadata().exists() {
+            return self.form(folder, port).await;
+        }
+        let cluster = &self.settings.cluster;
+        let wish = BootstrapWish {
+            seeds: cluster.join.clone(),
+            expect: cluster
+                .bootstrap_expect
+                .and_then(|expect| usize::try_from(expect).ok()),
+            secret,
+            role: cluster.role,
+            announcement: self.announcement(&port.address)?,
+        };
+        let PeerPort { listener, address } = port;
+        let found = bootstrap(&folder, &*self.blobs, &wish, listener).await;
+        let found = found.map_err(failed)?;
+        let port = peer_port::take_again(&address, cluster.peer_listen).await?;
+        match found {
+            Bootstrapped::Joined(identity) => self.of_cluster(folder, *identity, port).await,
+            Bootstrapped::Forms => self.form(folder, port).await,
+        }
+    }
+
+    async fn form(self, folder: NodeFolder, port: PeerPort) -> Result<Node, Failure> {
+        let life = self.settings.cluster.token_life.0;
+        let (blobs, key_file) = (Arc::clone(&self.blobs), RecoveryKey::path(folder.path()));
+        let node = Node::alone(self, folder.clone()).await?;
+        let founded = node.cluster.found(port.listener, &port.address, life).await;
+        founded.map_err(failed)?;
+        cluster::forget_claim(&folder, &*blobs).await;
+        tracing::warn!(
+            file = %key_file.display(),
+            "the cluster was formed unattended: keep a copy of the recovery key in this file apart from the cluster"
+        );
+        Ok(node)
+    }
+
     async fn of_cluster(
         self,
         folder: NodeFolder,
@@ -276,6 +325,7 @@ impl Opening<'_> {
             blobs: Arc::clone(&self.blobs),
             cluster: making.cluster,
             alone: NodeId(FIRST_NODE),
+            bootstrap_secret: bootstrap_secret(self.settings)?,
             announcement: self.announcement(&making.peer_address)?,
         });
         Ok(Node {
@@ -333,6 +383,22 @@ fn token(settings: &Settings) -> Result<Option<JoinToken>, Failure> {
         (None, None) => return Ok(None),
     };
     text.parse().map(Some).map_err(failed)
+}
+
+/// The secret of nodes that start unattended, if there is one.
+fn bootstrap_secret(settings: &Settings) -> Result<Option<BootstrapSecret>, Failure> {
+    let cluster = &settings.cluster;
+    let text = match (&cluster.bootstrap_secret, &cluster.bootstrap_secret_file) {
+        (Some(secret), _) => secret.reveal().to_owned(),
+        (None, Some(file)) => std::fs::read_to_string(file).map_err(|error| {
+            let file = file.display();
+            Failure::new(format!(
+                "the file of the bootstrap secret {file} cannot be read: {error}"
+            ))
+        })?,
+        (None, None) => return Ok(None),
+    };
+    BootstrapSecret::new(&text).map(Some).map_err(failed)
 }
 
 /// The machine's name, as far as nodes may be called so.

@@ -3,12 +3,17 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use std::time::Duration;
+
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::failure::Failure;
 
 /// The port when nobody chose one.
 const PORT: u16 = 5050;
+/// How often a port is asked for again, and how long it is waited in between.
+const TRIES_MAX: u32 = 100;
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// How many connections the operating system keeps until they are accepted.
 const BACKLOG: u32 = 1024;
 
@@ -53,6 +58,20 @@ pub fn take(address: &str, listen: Option<SocketAddr>) -> Result<PeerPort, Failu
         listener,
         address: format!("{host}:{port}"),
     })
+}
+
+/// Takes a port again that this process has just let go, as soon as the operating system gives it.
+///
+/// # Errors
+/// As [`take`], when it does not within a while.
+pub async fn take_again(address: &str, listen: Option<SocketAddr>) -> Result<PeerPort, Failure> {
+    for _ in 0..TRIES_MAX {
+        match take(address, listen) {
+            Ok(port) => return Ok(port),
+            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+        }
+    }
+    take(address, listen)
 }
 
 /// The address from which this machine reaches others, and the port that nobody chose.
