@@ -27,7 +27,7 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
     }
     let cluster = &settings.cluster;
     let has_secret = cluster.bootstrap_secret.is_some() || cluster.bootstrap_secret_file.is_some();
-    if cluster.bootstrap_expect.is_some() && !(has_secret && !cluster.join.is_empty()) {
+    if cluster.bootstrap_expect.is_some() && (!has_secret || cluster.join.is_empty()) {
         found.push(
             "cluster.bootstrap_expect needs cluster.join, to find the others, and cluster.bootstrap_secret or cluster.bootstrap_secret_file, to know them".to_owned(),
         );
