@@ -20,6 +20,7 @@ mod object_key;
 mod query;
 mod reply;
 mod rows;
+mod succession;
 mod tables;
 mod typed;
 
@@ -38,7 +39,7 @@ pub use node::{
     NODE_ADDRESS_BYTES_MAX, NODE_NAME_BYTES_MAX, NODE_VERSION_BYTES_MAX, NodeAnnouncement, NodeId,
     NodeRole, NodeRow, UnknownRole,
 };
-pub use object_key::{ClusterId, ObjectKey};
+pub use object_key::{ClusterId, LogCopyContent, ObjectKey};
 pub use query::{
     Answer, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
     RepositoryView, TagView, UploadListed, UploadView,
@@ -48,6 +49,7 @@ pub use rows::{
     BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow,
     ReferrerRow, ReplyRow, RepositoryRow, Row, TagRow, UploadRow, UploadState,
 };
+pub use succession::succeed;
 pub use tables::{ReadTables, StorageFailure, TableId, Tables};
 pub use typed::{FirstAnswerRow, TypedRow, UploadPartRow};
 

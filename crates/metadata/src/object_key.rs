@@ -11,6 +11,9 @@
 //! <cluster>/marker/<cluster>                 says that this is the store of the cluster; empty
 //! 000…000/claim/<id>                         a node that is about to form a cluster, unattended; empty
 //! <cluster>/start/<node>-<starts>-<nonce>    a start of a member; empty
+//! <cluster>/successor/<cluster>              says that another cluster has taken this one's place; empty
+//! <cluster>/log/snapshot-<index>-<term>-<id>          a state of the metadata, encrypted
+//! <cluster>/log/segment-<first>-<last>-<term>-<id>    entries of the metadata log, encrypted
 //! ```
 
 use std::fmt;
@@ -29,6 +32,27 @@ impl fmt::Display for ClusterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
     }
+}
+
+/// What an object of the log's copy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogCopyContent {
+    /// The whole state after an entry.
+    Snapshot {
+        /// The entry's index.
+        index: u64,
+        /// Its term.
+        term: u64,
+    },
+    /// Entries without a gap.
+    Segment {
+        /// The first one's index.
+        first: u64,
+        /// The last one's index.
+        last: u64,
+        /// The last one's term.
+        term: u64,
+    },
 }
 
 /// The key of one object below the store's prefix.
@@ -100,6 +124,76 @@ impl ObjectKey {
         Some((starts, nonce))
     }
 
+    /// The key of the object that says that `successor` has taken the place of the cluster.
+    #[must_use]
+    pub fn successor(cluster: ClusterId, successor: ClusterId) -> ObjectKey {
+        let prefix = ObjectKey::successors_prefix(cluster);
+        ObjectKey(format!("{prefix}{successor}").into())
+    }
+
+    /// The prefix of the keys that [`ObjectKey::successor`] makes for a cluster.
+    #[must_use]
+    pub fn successors_prefix(cluster: ClusterId) -> String {
+        format!("{cluster}/successor/")
+    }
+
+    /// The successor that this key names.
+    #[must_use]
+    pub fn read_successor(&self) -> Option<ClusterId> {
+        let mut segments = self.0.split('/').skip(1);
+        let is_successor = segments.next() == Some("successor");
+        let named = u128::from_str_radix(segments.next()?, 16).ok()?;
+        is_successor.then_some(ClusterId(named))
+    }
+
+    /// The key of an object of the log's copy; `id` is fresh for every attempt.
+    #[must_use]
+    pub fn log_copy(cluster: ClusterId, content: LogCopyContent, id: u128) -> ObjectKey {
+        let prefix = ObjectKey::log_copy_prefix(cluster);
+        let name = match content {
+            LogCopyContent::Snapshot { index, term } => {
+                format!("snapshot-{index:016x}-{term:016x}")
+            }
+            LogCopyContent::Segment { first, last, term } => {
+                format!("segment-{first:016x}-{last:016x}-{term:016x}")
+            }
+        };
+        ObjectKey(format!("{prefix}{name}-{id:032x}").into())
+    }
+
+    /// The prefix of the keys that [`ObjectKey::log_copy`] makes for a cluster.
+    #[must_use]
+    pub fn log_copy_prefix(cluster: ClusterId) -> String {
+        format!("{cluster}/log/")
+    }
+
+    /// What lies under this key, if it is one of the log's copy.
+    #[must_use]
+    pub fn read_log_copy(&self) -> Option<LogCopyContent> {
+        let name = self.0.rsplit('/').next()?;
+        let mut fields = name.split('-');
+        let kind = fields.next()?;
+        let mut number = || u64::from_str_radix(fields.next()?, 16).ok();
+        match kind {
+            "snapshot" => Some(LogCopyContent::Snapshot {
+                index: number()?,
+                term: number()?,
+            }),
+            "segment" => Some(LogCopyContent::Segment {
+                first: number()?,
+                last: number()?,
+                term: number()?,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether this is a key of the cluster. What is not is *borrowed*: it is read, and never deleted.
+    #[must_use]
+    pub fn is_of(&self, cluster: ClusterId) -> bool {
+        self.0.starts_with(&ObjectKey::cluster_prefix(cluster))
+    }
+
     /// The prefix below which everything of a cluster lies.
     #[must_use]
     pub fn cluster_prefix(cluster: ClusterId) -> String {
@@ -115,16 +209,22 @@ impl ObjectKey {
         let kind = segments.next()?;
         let name = segments.next()?;
         let lower_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let fields = match kind {
+            "data" | "tail" | "manifest" | "probe" | "marker" | "start" | "claim" | "successor" => {
+                name
+            }
+            "log" => {
+                let snapshot = name.strip_prefix("snapshot-");
+                snapshot.or_else(|| name.strip_prefix("segment-"))?
+            }
+            _ => return None,
+        };
         let known = segments.next().is_none()
             && cluster.len() == 32
             && cluster.chars().all(lower_hex)
-            && matches!(
-                kind,
-                "data" | "tail" | "manifest" | "probe" | "marker" | "start" | "claim"
-            )
-            && !name.is_empty()
+            && !fields.is_empty()
             && name.len() <= 96
-            && name.chars().all(|c| lower_hex(c) || c == '-');
+            && fields.chars().all(|c| lower_hex(c) || c == '-');
         known.then(|| ObjectKey(text.into()))
     }
 
@@ -157,6 +257,9 @@ mod tests {
             ObjectKey::marker(cluster),
             ObjectKey::claim(5),
             ObjectKey::start(cluster, NodeId(u64::MAX), u64::MAX, u128::MAX),
+            ObjectKey::successor(cluster, ClusterId(u128::MAX)),
+            ObjectKey::log_copy(cluster, SEGMENT, u128::MAX),
+            ObjectKey::log_copy(cluster, SNAPSHOT, u128::MAX),
         ] {
             assert_eq!(ObjectKey::parse(key.as_str()), Some(key));
         }
@@ -170,6 +273,29 @@ mod tests {
         assert_eq!(ObjectKey::marker(cluster).read_start(), None);
     }
 
+    const SEGMENT: LogCopyContent = LogCopyContent::Segment {
+        first: 1,
+        last: u64::MAX,
+        term: u64::MAX,
+    };
+    const SNAPSHOT: LogCopyContent = LogCopyContent::Snapshot { index: 9, term: 2 };
+
+    #[test]
+    fn the_keys_of_the_logs_copy_tell_what_they_hold() {
+        let cluster = ClusterId(7);
+        for content in [SEGMENT, SNAPSHOT] {
+            let key = ObjectKey::log_copy(cluster, content, 5);
+            assert_eq!(key.read_log_copy(), Some(content));
+            let prefix = ObjectKey::log_copy_prefix(cluster);
+            assert!(key.as_str().starts_with(&prefix), "{key}");
+        }
+        let marker = ObjectKey::successor(cluster, ClusterId(8));
+        assert_eq!(marker.read_successor(), Some(ClusterId(8)));
+        assert_eq!(ObjectKey::marker(cluster).read_successor(), None);
+        assert_eq!(ObjectKey::marker(cluster).read_log_copy(), None);
+        assert!(marker.is_of(cluster) && !marker.is_of(ClusterId(8)));
+    }
+
     #[test]
     fn a_key_that_leads_elsewhere_is_not_read() {
         let cluster = ClusterId(7);
@@ -179,6 +305,9 @@ mod tests {
             "../data/1",
             &format!("{cluster}/data/../x"),
             &format!("{cluster}/other/1"),
+            &format!("{cluster}/log/1"),
+            &format!("{cluster}/log/segment-../x"),
+            &format!("{cluster}/data/segment-1"),
             &format!("{cluster}/data/1/2"),
         ] {
             assert_eq!(ObjectKey::parse(text), None, "{text}");

@@ -1,4 +1,4 @@
-//! The delete queue: objects that nothing names any more, in the order in which their bytes may go. Rule 2.4.
+//! The delete queue: objects that nothing names any more, in the order in which their bytes may go. Rules 2.4 and 6.1.
 
 use std::collections::BTreeSet;
 
@@ -36,6 +36,10 @@ fn queue(
     multipart: Option<MultipartId>,
     delay_ms: u64,
 ) -> Result<(), Stop> {
+    // Borrowed from the cluster that this one was restored from: never deleted (rule 6.1).
+    if !object.is_of(state.cluster_id()?) {
+        return Ok(());
+    }
     let key = keys::deletion(state.now().plus_ms(delay_ms), &object);
     let row = DeletionRow {
         key: object,

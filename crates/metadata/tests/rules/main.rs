@@ -17,6 +17,7 @@ mod properties;
 mod replies;
 mod roster;
 mod sparse_images;
+mod succession;
 mod upload_ends;
 mod uploads;
 mod world;
