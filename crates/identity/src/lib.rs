@@ -4,7 +4,7 @@
 //! makes a key that never leaves it ([`NodeKey`]), asks for a certificate by a [`SigningRequest`], and keeps what it got in
 //! one file ([`NodeIdentity`]). From then on every connection between nodes is mutual TLS 1.3 by [`Credentials`], which
 //! change without a restart. Before it has a certificate, a node knows the cluster by a [`JoinToken`]. Secrets that the log
-//! keeps are sealed with the cluster's [`RecoveryKey`].
+//! keeps, and the copy of the log beside the blobs, are sealed with the cluster's [`RecoveryKey`].
 //!
 //! It never reads a clock but through rustls' own, never logs, never opens a connection, and never trusts a name that a
 //! peer sends before the certificate that carries it was verified.
@@ -28,6 +28,7 @@ mod random;
 mod recovery_key;
 mod revoked;
 mod sealed;
+mod sealed_stream;
 mod verifier;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE_DEFAULT, CLOCK_SKEW_ALLOWED};
@@ -48,6 +49,7 @@ pub use peer::{PeerIdentity, PeerRefusal, server_name};
 pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use revoked::Revoked;
 pub use sealed::{OpenError, open, seal};
+pub use sealed_stream::{StreamOpener, StreamSealer};
 
 /// The application protocol of connections between nodes that both have a certificate.
 pub const ALPN_CLUSTER: &[u8] = b"h2";
