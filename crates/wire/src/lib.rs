@@ -28,9 +28,10 @@ pub use error::DecodeError;
 pub use raft::{
     AppliedState, FORMAT, LogEntry, LogId, LogPayload, MemberIdentity, Membership, SnapshotEnd,
     SnapshotHeader, SnapshotRow, StoredMembership, Vote, decode_applied_state, decode_log_entry,
-    decode_member_identity, decode_snapshot_end, decode_snapshot_header, decode_snapshot_rows,
-    decode_vote, encode_applied_state, encode_log_entry, encode_member_identity,
-    encode_snapshot_end, encode_snapshot_header, encode_snapshot_rows, encode_vote,
+    decode_log_segment, decode_member_identity, decode_snapshot_end, decode_snapshot_header,
+    decode_snapshot_rows, decode_vote, encode_applied_state, encode_log_entry, encode_log_segment,
+    encode_member_identity, encode_snapshot_end, encode_snapshot_header, encode_snapshot_rows,
+    encode_vote,
 };
 pub use rows::{decode_row, encode_row};
 

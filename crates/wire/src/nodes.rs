@@ -49,6 +49,21 @@ pub struct NodeStatus {
     pub uptime_ms: u64,
     /// Whether it is about to stop.
     pub draining: bool,
+    /// How far the copy of the log is; said by the leader that makes it.
+    pub log_copy: Option<LogCopyStatus>,
+}
+
+/// How far the copy of the log beside the blobs is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCopyStatus {
+    /// It reaches so far; 0 when nothing is known of it.
+    pub index: u64,
+    /// How many entries it lacks.
+    pub lag_entries: u64,
+    /// For how long something has been missing in it, in milliseconds.
+    pub lag_ms: u64,
+    /// Why it does not get on.
+    pub problem: Option<String>,
 }
 
 /// A member has started.
@@ -244,6 +259,12 @@ impl PeerMessage for NodeStatus {
             disk_size: self.disk_size,
             uptime_ms: self.uptime_ms,
             draining: self.draining,
+            log_copy: self.log_copy.as_ref().map(|copy| pb::LogCopy {
+                index: copy.index,
+                lag_entries: copy.lag_entries,
+                lag_ms: copy.lag_ms,
+                problem: copy.problem.clone().unwrap_or_default(),
+            }),
         }
         .encode_to_vec()
     }
@@ -266,6 +287,12 @@ impl PeerMessage for NodeStatus {
             disk_size: status.disk_size,
             uptime_ms: status.uptime_ms,
             draining: status.draining,
+            log_copy: status.log_copy.map(|copy| LogCopyStatus {
+                index: copy.index,
+                lag_entries: copy.lag_entries,
+                lag_ms: copy.lag_ms,
+                problem: text(&copy.problem),
+            }),
         })
     }
 }

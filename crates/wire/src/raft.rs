@@ -427,3 +427,24 @@ impl TryFrom<pb::AppliedState> for AppliedState {
         })
     }
 }
+
+/// Encodes entries, each encoded by [`encode_log_entry`], as one segment of the log's copy.
+#[must_use]
+pub fn encode_log_segment(entries: &[Bytes]) -> Vec<u8> {
+    pb::LogSegment {
+        format: FORMAT,
+        entries: entries.to_vec(),
+    }
+    .encode_to_vec()
+}
+
+/// Decodes what [`encode_log_segment`] made. The entries themselves stay encoded.
+///
+/// # Errors
+/// When the bytes are not such a segment that this build understands.
+pub fn decode_log_segment(bytes: &[u8]) -> Result<Vec<Bytes>, DecodeError> {
+    let what = "a segment of the log's copy";
+    let segment = strict::<pb::LogSegment>(bytes, what)?;
+    check_format(segment.format, what)?;
+    Ok(segment.entries)
+}

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 use crate::kinds::{self, COMMANDS, REFUSALS, REPLIES, ROWS};
 use crate::node_samples;
 use crate::row_samples;
@@ -268,6 +270,13 @@ fn check_snapshot_chunks(golden: &mut Golden) {
         &end,
         wire::encode_snapshot_end,
         wire::decode_snapshot_end,
+    );
+    let entries = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+    golden.check(
+        "log_segment",
+        &entries,
+        |entries| wire::encode_log_segment(entries),
+        wire::decode_log_segment,
     );
 }
 
