@@ -14,6 +14,7 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata".
 
+mod copy_source;
 mod failure;
 mod files;
 mod folder;
@@ -29,6 +30,7 @@ mod propose;
 mod read;
 mod read_index;
 mod recover;
+mod restoration;
 mod snapshot;
 mod stamper;
 mod start;
@@ -40,9 +42,11 @@ mod types;
 #[cfg(test)]
 mod storage_suite;
 
+pub use copy_source::StateFile;
 pub use failure::OpenFailure;
 pub use group::{GroupFailure, GroupView, PeerView};
 pub use member::{FirstStart, Member, MemberConfig};
 pub use metric::describe as describe_metrics;
 pub use recover::{Survivor, recover};
+pub use restoration::{Restoration, RestorationFailure, RestoredState};
 pub use steps::STEPS;

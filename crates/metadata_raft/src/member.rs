@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -127,11 +127,13 @@ pub struct Member {
     pub(crate) admitted: AtomicBool,
     pub(crate) sequence: AtomicU64,
     pub(crate) stopping: AtomicBool,
+    /// Why no command is taken any more.
+    pub(crate) refuses: OnceLock<String>,
     pub(crate) connections: Connections,
     pub(crate) snapshots: SnapshotFolder,
     stamper: Mutex<Option<(u64, ClockStamper)>>,
     started: Instant,
-    log: LogStore,
+    pub(crate) log: LogStore,
     pub(crate) reads: ReadIndex,
     pub(crate) freshness: Freshness,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -197,6 +199,7 @@ impl Member {
             admitted: AtomicBool::new(false),
             sequence: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            refuses: OnceLock::new(),
             connections,
             snapshots,
             stamper: Mutex::new(None),

@@ -106,6 +106,9 @@ impl Member {
                 reason: "this node is shutting down".to_owned(),
             });
         }
+        if let Some(why) = self.refuses.get() {
+            return Err(unavailable(why));
+        }
         if self.space.is_full() {
             return Err(unavailable(
                 "the disk of the metadata folder is full; free some space",

@@ -154,6 +154,14 @@ impl Index {
         }
     }
 
+    /// The entry that stands at `index`; also the last that was purged.
+    pub(crate) fn id_at(&self, index: u64) -> Option<LogId> {
+        match self.position(index) {
+            Some(position) => Some(self.slots[position].id),
+            None => self.purged.filter(|purged| purged.index == index),
+        }
+    }
+
     fn position(&self, index: u64) -> Option<usize> {
         let position = usize::try_from(index.checked_sub(self.slots.front()?.id.index)?).ok()?;
         (position < self.slots.len()).then_some(position)

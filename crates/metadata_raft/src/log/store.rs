@@ -106,7 +106,13 @@ impl LogStore {
         result.await.map_err(|_| closed())?
     }
 
-    async fn read(&self, start: u64, end: u64) -> io::Result<Vec<RaftEntry>> {
+    /// The entry that stands at `index`, or stood there when the log was purged up to it.
+    pub(crate) fn id_at(&self, index: u64) -> Option<LogId> {
+        self.index.lock().id_at(index)
+    }
+
+    /// Entries of `start..end` that are there, at least one and no more than fit one message.
+    pub(crate) async fn read(&self, start: u64, end: u64) -> io::Result<Vec<RaftEntry>> {
         let found = self.index.lock().find(start, end, READ_BYTES_MAX);
         if found.iter().all(|found| matches!(found, Found::Cached(_))) {
             return found.into_iter().map(load).collect();

@@ -217,6 +217,14 @@ fn write_chunk(out: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
 }
 
 impl SnapshotFile {
+    /// One that lies elsewhere; it is not known to be whole before it was read.
+    pub(crate) fn new(file: File, path: &Path) -> SnapshotFile {
+        SnapshotFile {
+            file: Arc::new(file),
+            path: path.to_owned(),
+        }
+    }
+
     /// How long it is, and the CRC-32 of all its bytes. Reads it whole.
     pub(crate) fn size_and_crc32(&self) -> io::Result<(u64, u32)> {
         let mut input = BufReader::with_capacity(

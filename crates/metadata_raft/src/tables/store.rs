@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use metadata::{ApplyFailure, LogIndex, Reply};
+use metadata::{ApplyFailure, ClusterId, LogIndex, Reply};
 use openraft::EntryPayload;
 use parking_lot::Mutex;
 use redb::{Database, Durability, ReadableDatabase};
@@ -47,6 +47,8 @@ pub(crate) enum ApplyError {
     Store(#[from] redb::Error),
     #[error("entry {index}: {failure}")]
     Apply { index: u64, failure: ApplyFailure },
+    #[error(transparent)]
+    Succession(ApplyFailure),
     #[error("the stored applied state: {0}")]
     Record(#[from] StoredRecordError),
     #[error(transparent)]
@@ -288,6 +290,33 @@ impl TableStore {
         sync_folder(&self.settings.folder)?;
         let database = builder(self.settings.cache_bytes, false).open(&path)?;
         open.retired = Some(std::mem::replace(&mut open.database, database));
+        open.applied = applied;
+        open.volatile_entries = 0;
+        open.durable_at = Instant::now();
+        self.publish(open)
+    }
+
+    /// Makes the state that of another cluster, and the group another one; durable when it returns. Blocks.
+    pub(crate) fn succeed(
+        &self,
+        from: ClusterId,
+        successor: ClusterId,
+        group: &StoredMembership,
+    ) -> Result<(), ApplyError> {
+        let mut guard = self.open.lock();
+        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
+        let applied = Applied {
+            last: open.applied.last,
+            membership: group.clone(),
+        };
+        let mut transaction = open.database.begin_write()?;
+        set_durability(&mut transaction, true)?;
+        {
+            let mut changes = Changes(transaction.open_table(ROWS)?);
+            metadata::succeed(&mut changes, from, successor).map_err(ApplyError::Succession)?;
+        }
+        write_applied(&transaction, &applied)?;
+        transaction.commit()?;
         open.applied = applied;
         open.volatile_entries = 0;
         open.durable_at = Instant::now();
