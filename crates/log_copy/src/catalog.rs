@@ -4,6 +4,8 @@
 //! An object's place in the log is its (term, index), and a later place is always newer, also after a group was formed anew
 //! from a member that lacked the last entries: what was copied of those has an older term and is of no use to anybody.
 
+use std::cmp::Reverse;
+
 use metadata::{ClusterId, LogCopyContent, ObjectKey};
 use ports::{BlobFailure, BlobStore};
 
@@ -82,7 +84,7 @@ impl Catalog {
         }
         catalog
             .snapshots
-            .sort_by(|one, other| other.at.cmp(&one.at));
+            .sort_by_key(|snapshot| Reverse(snapshot.at));
         Ok(catalog)
     }
 
@@ -170,7 +172,7 @@ mod tests {
         }
         catalog
             .snapshots
-            .sort_by(|one, other| other.at.cmp(&one.at));
+            .sort_by_key(|snapshot| Reverse(snapshot.at));
         catalog
     }
 

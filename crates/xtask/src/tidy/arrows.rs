@@ -37,12 +37,17 @@ const CRATES: &[(&str, Uses)] = &[
         These(&["oci", "metadata", "ports", "wire", "peers"]),
     ),
     (
+        "log_copy",
+        These(&["metadata", "ports", "wire", "identity", "metadata_raft"]),
+    ),
+    (
         "cluster",
         These(&[
             "metadata",
             "ports",
             "wire",
             "identity",
+            "log_copy",
             "peers",
             "mesh",
             "metadata_raft",
