@@ -62,7 +62,7 @@ pub use pull_blob::BlobFound;
 pub use pull_manifest::ManifestFound;
 pub use put_manifest::{ManifestPush, ManifestStored};
 pub use settings::{Settings, SparseImages, StaleReads};
-pub use sweeper::Sweeper;
+pub use sweeper::{SweepPermit, Sweeper};
 
 /// The use-cases. Cheap to clone; clones share everything.
 #[derive(Clone)]

@@ -9,8 +9,10 @@
 //! What is due is asked by the log's own time, carried on by this node's monotonic clock while the log is idle: a wall
 //! clock that jumps deletes nothing early.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use metadata::{
     Answer, Command, DELETIONS_PER_ENTRY_MAX, DeletionRow, LogTime, ObjectKey, Query, Reply,
@@ -28,9 +30,13 @@ const ABORTS_AT_ONCE: usize = 8;
 /// How long idle uploads are left alone after all were looked through.
 const UPLOADS_LOOKED_THROUGH_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// Says before each step whether anything may be deleted now.
+pub type SweepPermit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// A worker that empties the delete queue and ends idle uploads, in bounded steps.
 pub struct Sweeper {
     registry: Registry,
+    permit: Option<SweepPermit>,
     /// The log's time when it was last seen to advance, and when that was.
     log_time: Option<(LogTime, Instant)>,
     /// When idle uploads are looked for next; at once after a start.
@@ -45,9 +51,19 @@ impl Sweeper {
     pub fn new(registry: Registry) -> Sweeper {
         Sweeper {
             registry,
+            permit: None,
             log_time: None,
             uploads_due: None,
             uploads_after: None,
+        }
+    }
+
+    /// Deletes nothing unless `permit` is given before each step.
+    #[must_use]
+    pub fn permitted_by(self, permit: SweepPermit) -> Sweeper {
+        Sweeper {
+            permit: Some(permit),
+            ..self
         }
     }
 
@@ -69,6 +85,11 @@ impl Sweeper {
     /// Whether there may be more to do at once.
     async fn sweep(&mut self) -> bool {
         if !self.registry.health().leader {
+            return false;
+        }
+        if let Some(permit) = &self.permit
+            && !permit().await
+        {
             return false;
         }
         let expired = match self.uploads_due {
