@@ -3,7 +3,7 @@
 //! A registry begins as one node that is alone. [`Cluster::found`] gives it an authority and a name among nodes; from then
 //! on others join by tokens. The log's table of nodes says who belongs to the cluster, and everything else follows it: the
 //! group of the metadata log by the leader's steward, and what each node knows of the others by
-//! following the table. Must never let a member vote whose start is not recorded (rule 5.3).
+//! following the table. The leader also keeps the copy of the log beside the blobs. Must never let a member vote whose start is not recorded (rule 5.3).
 //!
 //! ```text
 //! <data>/node/node.pem       the identity: key, certificate, authorities
@@ -18,6 +18,7 @@
 mod admin;
 mod bootstrap;
 mod calls;
+mod copying;
 mod fabric;
 mod folder;
 mod follow;
@@ -39,4 +40,4 @@ pub use folder::NodeFolder;
 pub use join::{JoinFailure, JoinWish, join};
 pub use node::{Cluster, Parts};
 pub use start_record::StartFailure;
-pub use status::{ClusterStatus, NodeLine};
+pub use status::{ClusterStatus, LogCopyLine, NodeLine};

@@ -19,12 +19,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::calls::Calls;
+use crate::copying::Progress;
 use crate::fabric::Fabric;
 use crate::folder::NodeFolder;
 use crate::signer::Signer;
 use crate::start_book::StartBook;
 use crate::start_record::{self, StartFailure};
-use crate::{follow, reception, renewal, steward};
+use crate::{copying, follow, reception, renewal, steward};
 
 /// How this node has the log.
 #[derive(Clone)]
@@ -89,6 +90,9 @@ pub(crate) struct Shared {
     /// Why this node must not go on.
     ended: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    copy: Progress,
+    /// Why this cluster is one no more: another one has taken its place.
+    succeeded: OnceLock<String>,
     /// Held while the cluster is founded.
     pub(crate) founding: tokio::sync::Mutex<()>,
 }
@@ -216,6 +220,19 @@ impl Shared {
         others
     }
 
+    pub(crate) fn copy(&self) -> &Progress {
+        &self.copy
+    }
+
+    /// Another cluster has taken this one's place; tells whether that is news.
+    pub(crate) fn succeed(&self, why: &str) -> bool {
+        self.succeeded.set(why.to_owned()).is_ok()
+    }
+
+    pub(crate) fn succeeded(&self) -> Option<&str> {
+        self.succeeded.get().map(String::as_str)
+    }
+
     pub(crate) fn keep_task(&self, task: JoinHandle<()>) {
         self.tasks.lock().push(task);
     }
@@ -259,6 +276,8 @@ impl Cluster {
             draining: AtomicBool::new(false),
             ended: watch::Sender::new(None),
             tasks: Mutex::default(),
+            copy: Progress::default(),
+            succeeded: OnceLock::new(),
             founding: tokio::sync::Mutex::default(),
         });
         Cluster { shared }
@@ -326,13 +345,14 @@ impl Cluster {
     }
 
     /// Begins the work that a node of a cluster always does: it follows who belongs to it, renews its certificate, and, when
-    /// it leads, has the group follow the log.
+    /// it leads, has the group follow the log and copies it beside the blobs.
     pub fn work(&self) {
         let shared = &self.shared;
         shared.keep_task(tokio::spawn(follow::follow(Arc::downgrade(shared))));
         shared.keep_task(tokio::spawn(renewal::renew(Arc::downgrade(shared))));
         if shared.role() == Role::Member {
             shared.keep_task(tokio::spawn(steward::serve(Arc::downgrade(shared))));
+            shared.keep_task(tokio::spawn(copying::serve(Arc::downgrade(shared))));
         }
     }
 

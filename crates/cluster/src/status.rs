@@ -30,8 +30,23 @@ pub struct ClusterStatus {
     pub format: u32,
     /// Whether the log said so just now; else it is what this node last knew.
     pub confirmed: bool,
+    /// The copy of the log beside the blobs, by the leader's account; none while no leader answers, or for a node alone.
+    pub log_copy: Option<LogCopyLine>,
     /// Every node.
     pub nodes: Vec<NodeLine>,
+}
+
+/// The copy of the log beside the blobs.
+#[derive(Debug, Clone, Serialize)]
+pub struct LogCopyLine {
+    /// The last entry that it has; 0 when that is not known.
+    pub index: u64,
+    /// How many entries it lacks.
+    pub lag_entries: u64,
+    /// For how long something has been missing in it, in milliseconds.
+    pub lag_ms: u64,
+    /// Why it does not get on, if it does not.
+    pub problem: Option<String>,
 }
 
 /// One node.
@@ -115,6 +130,7 @@ pub(crate) async fn own(shared: &Shared) -> NodeStatus {
         disk_size,
         uptime_ms: u64::try_from(shared.uptime().as_millis()).unwrap_or(u64::MAX),
         draining: shared.is_draining(),
+        log_copy: shared.copy().status(health.applied.0),
     }
 }
 
@@ -145,6 +161,11 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         .map(|status| status.last_log)
         .max();
     let voters = voters(shared, &accounts);
+    let log_copy = accounts
+        .iter()
+        .flatten()
+        .filter(|status| leader == Some(status.node))
+        .find_map(|status| status.log_copy.clone());
     let mut lines: Vec<NodeLine> = listed
         .iter()
         .zip(&accounts)
@@ -171,6 +192,12 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         cluster: shared.cluster().to_string(),
         format,
         confirmed,
+        log_copy: log_copy.map(|copy| LogCopyLine {
+            index: copy.index,
+            lag_entries: copy.lag_entries,
+            lag_ms: copy.lag_ms,
+            problem: copy.problem,
+        }),
         nodes: lines,
     })
 }
