@@ -11,6 +11,7 @@ use crate::command_line::ConfigArguments;
 use crate::config::{Settings, member_config};
 use crate::control::{self, Order};
 use crate::failure::Failure;
+use crate::restore_command::{self, RestoreArguments};
 use crate::serve::DataFolder;
 
 /// What is asked.
@@ -86,6 +87,13 @@ pub enum ClusterCommand {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Makes the first node of a new cluster from the copy of a lost cluster's log
+    ///
+    /// Makes the first node of a new cluster, in an empty data folder, from the copy of a lost cluster's log that lies beside
+    /// its blobs. The settings for storage have to be those of the lost cluster. Nothing runs meanwhile and no node is asked.
+    /// Whatever is left of the lost cluster takes no more writes from then on. The new one has another id, authority and
+    /// recovery key; blobs stay where they are.
+    Restore(RestoreArguments),
     /// Raises the log's format, once all nodes run a version that knows the next one
     Upgrade {
         #[command(flatten)]
@@ -110,6 +118,9 @@ pub struct Asked {
 pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
     if let ClusterCommand::Recover { yes, asked } = command {
         return recover(&crate::load(&asked.config)?.settings, *yes, asked.json);
+    }
+    if let ClusterCommand::Restore(arguments) = command {
+        return restore_command::run(arguments);
     }
     let Some((order, asked)) = order(command) else {
         return Ok(());
@@ -192,7 +203,7 @@ fn recover(settings: &Settings, shall: bool, json: bool) -> Result<(), Failure> 
 fn order(command: &ClusterCommand) -> Option<(Order, &Asked)> {
     Some(match command {
         // It asks no running node.
-        ClusterCommand::Recover { .. } => return None,
+        ClusterCommand::Recover { .. } | ClusterCommand::Restore(_) => return None,
         ClusterCommand::Init {
             peer_address,
             asked,
@@ -241,7 +252,7 @@ fn in_words(command: &ClusterCommand, answer: &Value) -> String {
         ClusterCommand::Remove { node, .. } => format!("node {node} is removed\n"),
         ClusterCommand::Promote { node, .. } => format!("node {node} votes\n"),
         ClusterCommand::TransferLeader { .. } => "the lead is handed over\n".to_owned(),
-        ClusterCommand::Recover { .. } => String::new(),
+        ClusterCommand::Recover { .. } | ClusterCommand::Restore(_) => String::new(),
         ClusterCommand::Upgrade { .. } => format!("the log has format {answer} now\n"),
     }
 }
@@ -291,11 +302,30 @@ fn status(answer: &Value) -> String {
         _ => "",
     };
     format!(
-        "cluster {}, format {} of the log\n\n{}\n{unconfirmed}",
+        "cluster {}, format {} of the log\n\n{}\n{}{unconfirmed}",
         shown(&answer["cluster"]),
         shown(&answer["format"]),
-        table.trim_fmt()
+        table.trim_fmt(),
+        log_copy(&answer["log_copy"])
     )
+}
+
+/// How far the copy of the log beside the blobs is, below the table.
+fn log_copy(copy: &Value) -> String {
+    let Some(index) = copy["index"].as_u64() else {
+        return String::new();
+    };
+    let problem = match copy["problem"].as_str() {
+        Some(problem) => format!(": {problem}"),
+        None => String::new(),
+    };
+    match copy["lag_entries"].as_u64().unwrap_or(0) {
+        0 => format!("\nThe copy of the log beside the blobs has all {index} entries{problem}\n"),
+        lag => format!(
+            "\nThe copy of the log beside the blobs lacks {lag} entries, for {:.1} s{problem}\n",
+            copy["lag_ms"].as_f64().unwrap_or(0.0) / 1000.0
+        ),
+    }
 }
 
 fn shown(value: &Value) -> String {

@@ -11,6 +11,7 @@ mod control;
 mod crypto;
 mod failure;
 mod logging;
+mod restore_command;
 mod serve;
 #[cfg(feature = "failpoints")]
 mod steps;

@@ -43,6 +43,7 @@ fn describe() {
     metadata_raft::describe_metrics();
     peers::describe_metrics();
     mesh::describe_metrics();
+    log_copy::describe_metrics();
     blobs::describe_metrics();
     ::metrics::describe_gauge!(
         BUILD_INFO,

@@ -38,10 +38,11 @@ all of them chosen by Holdfast: no name, tag or address that a client sends is a
 This page is made from the program: `UPDATE_EXPECT=1 cargo test -p holdfast`.
 ";
 
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("holdfast_http_", "Requests"),
     ("holdfast_registry_", "Pushes and pulls"),
     ("holdfast_metadata_", "The metadata log"),
+    ("holdfast_log_copy_", "The copy of the log beside the blobs"),
     ("holdfast_peer", "Between nodes"),
     ("holdfast_blob_store_", "The blob store"),
     ("holdfast_build_info", "The build"),

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ports::{BlobStore, RandomIds};
-use registry::{Parts, Registry, Sweeper};
+use registry::{Parts, Registry, SweepPermit, Sweeper};
 
 use tokio_util::sync::CancellationToken;
 
@@ -121,7 +121,13 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     };
     log.open(node.store());
     let control = control::serve(&data, node.cluster(), settings)?;
-    let sweep = tokio::spawn(Sweeper::new(registry.clone()).run(stop.clone()));
+    let cluster = node.cluster().clone();
+    let permit: SweepPermit = Arc::new(move || {
+        let cluster = cluster.clone();
+        Box::pin(async move { cluster.may_collect().await })
+    });
+    let sweeper = Sweeper::new(registry.clone()).permitted_by(permit);
+    let sweep = tokio::spawn(sweeper.run(stop.clone()));
     crate::print(&greeting::greeting(
         &addresses,
         &listening.passed_over,
