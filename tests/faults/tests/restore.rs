@@ -1,0 +1,198 @@
+//! All members are lost: what was acknowledged before is pulled from a cluster that was restored from the bucket, and the old
+//! one, started again, takes nothing more.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use harness::{Client, HoldfastServer, holdfast, ports};
+use serde_json::Value;
+
+const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// What was pushed is in the copy after so long, on a busy machine.
+const COPIED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A node whose blobs are in `store` and whose data is in `data`.
+fn start(data: &Path, store: &Path) -> anyhow::Result<HoldfastServer> {
+    HoldfastServer::with()
+        .data(data)
+        .env("HOLDFAST_STORAGE_FOLDER_PATH", store)
+        .start()
+}
+
+/// `holdfast cluster …` beside it.
+fn cluster(data: &Path, store: &Path, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+    let mut command = Command::new(holdfast::program()?);
+    command.arg("cluster").args(arguments).arg("--json");
+    command.arg("--data").arg(data);
+    let output = command
+        .env("HOLDFAST_STORAGE_FOLDER_PATH", store)
+        .output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8(said)?))
+}
+
+fn asked(data: &Path, store: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
+    let (is_done, said) = cluster(data, store, arguments)?;
+    ensure!(is_done, "{arguments:?}: {said}");
+    serde_json::from_str(&said).with_context(|| said.clone())
+}
+
+fn init(data: &Path, store: &Path) -> anyhow::Result<Value> {
+    let host = ports::own_address();
+    let [port] = ports::free_at(host)?;
+    let address = format!("{host}:{port}");
+    asked(data, store, &["init", "--peer-address", &address])
+}
+
+/// Waits until the copy has every entry.
+async fn copied(data: &Path, store: &Path) -> anyhow::Result<()> {
+    let until = tokio::time::Instant::now() + COPIED_WITHIN;
+    loop {
+        let status = asked(data, store, &["status"])?;
+        let copy = &status["log_copy"];
+        if copy["lag_entries"] == 0 && copy["index"].as_u64() > Some(0) {
+            return Ok(());
+        }
+        ensure!(tokio::time::Instant::now() < until, "not copied: {status}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// An image of two blobs; gives what a client pulls: targets and their bytes.
+async fn push(client: &Client, number: usize) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let repository = format!("team/app{}", number % 3);
+    let config = format!("{{\"image\": {number}}}").into_bytes();
+    let layer = vec![u8::try_from(number % 250)?; 100_000 + number];
+    let mut pulled = Vec::new();
+    let mut digests = Vec::new();
+    for blob in [&config, &layer] {
+        let digest = client.push_blob(&repository, blob.clone()).await?;
+        pulled.push((format!("/v2/{repository}/blobs/{digest}"), blob.clone()));
+        digests.push(digest);
+    }
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MEDIA_TYPE,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digests[0], "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digests[1], "size": layer.len()}],
+        // Some are too large for the log.
+        "annotations": {"filler": "x".repeat((number % 3) * 10_000)},
+    });
+    let manifest = serde_json::to_vec(&manifest)?;
+    let tag = format!("v{number}");
+    let pushed = client.push_manifest(&repository, &tag, MEDIA_TYPE, manifest.clone());
+    let digest = pushed.await?;
+    for reference in [tag, digest] {
+        pulled.push((
+            format!("/v2/{repository}/manifests/{reference}"),
+            manifest.clone(),
+        ));
+    }
+    Ok(pulled)
+}
+
+async fn pull_all(client: &Client, all: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+    for (target, bytes) in all {
+        let got = client.get(target).send().await?.expect(200)?;
+        ensure!(got.body.as_ref() == bytes.as_slice(), "{target} is another");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_cluster_is_restored_and_the_old_one_stops() {
+    lost_and_restored().await.unwrap();
+}
+
+async fn lost_and_restored() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let store = folder.path().join("store");
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    let mut server = start(&old, &store)?;
+    let client = server.client();
+    let mut all = Vec::new();
+    for number in 0..4 {
+        all.extend(push(&client, number).await?);
+    }
+    let founded = init(&old, &store)?;
+    for number in 4..9 {
+        all.extend(push(&client, number).await?);
+    }
+    copied(&old, &store).await?;
+    for number in 9..14 {
+        all.extend(push(&client, number).await?);
+    }
+    copied(&old, &store).await?;
+    server.kill();
+
+    let key_file = folder.path().join("recovery.key");
+    let key = founded["recovery_key"]
+        .as_str()
+        .context("no recovery key")?;
+    let from = founded["cluster"].as_str().context("no id")?;
+    let key_path = key_file.to_str().context("a path")?;
+    let restore = [
+        "restore",
+        "--from-cluster",
+        from,
+        "--recovery-key-file",
+        key_path,
+    ];
+    std::fs::write(&key_file, "0".repeat(56))?;
+    let (is_done, said) = cluster(&new, &store, &restore)?;
+    ensure!(!is_done && said.lines().count() == 1, "{said}");
+    std::fs::write(&key_file, key)?;
+    let restored = asked(&new, &store, &restore)?;
+    ensure!(
+        restored["tags"] == 14 && restored["manifests"] == 14,
+        "{restored}"
+    );
+    ensure!(
+        restored["from"] == *from && restored["cluster"] != *from,
+        "{restored}"
+    );
+    let (is_done, said) = cluster(&new, &store, &restore)?;
+    ensure!(
+        !is_done && said.contains("belongs to a node already"),
+        "{said}"
+    );
+
+    let fresh = start(&new, &store)?;
+    pull_all(&fresh.client(), &all).await?;
+    let founded_anew = init(&new, &store)?;
+    ensure!(
+        founded_anew["cluster"] == restored["cluster"],
+        "{founded_anew}"
+    );
+    all.extend(push(&fresh.client(), 20).await?);
+    copied(&new, &store).await?;
+
+    server.restart()?;
+    let until = tokio::time::Instant::now() + COPIED_WITHIN;
+    while !server
+        .process()
+        .said()
+        .contains("was restored in the place of this one")
+    {
+        ensure!(
+            tokio::time::Instant::now() < until,
+            "{}",
+            server.process().said()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let opened = server
+        .client()
+        .post("/v2/team/app0/blobs/uploads/")
+        .send()
+        .await?;
+    ensure!(
+        opened.status.as_u16() == 503,
+        "the old cluster took an upload: {}",
+        opened.status
+    );
+    pull_all(&server.client(), &all[..20]).await?;
+    pull_all(&fresh.client(), &all).await
+}
