@@ -10,7 +10,15 @@ use crate::install::{self, Cache, Need};
 use crate::{run, suites};
 
 /// The programs that Holdfast is measured beside.
-const PEERS: Need = Need::Debian(&["curl", "docker-registry", "nginx-light", "openssl"]);
+const PEERS: Need = Need::Debian(&[
+    "curl",
+    "docker-registry",
+    "etcd-client",
+    "etcd-server",
+    "haproxy",
+    "nginx-light",
+    "openssl",
+]);
 
 /// What `cargo xtask bench` may be told; all of it goes to the benchmarks.
 #[derive(Args)]

@@ -1,10 +1,11 @@
-//! The developer's tools: `check`, `fix`, `tidy`, `test` and `bench`.
+//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `failover` and `bench`.
 //!
 //! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
 //! command line only: each verb has a module, and nothing here ships with the product.
 
 mod bench;
 mod check;
+mod failover;
 mod install;
 mod run;
 mod suites;
@@ -34,6 +35,10 @@ enum Verb {
     Tidy,
     /// Installs what the suites need, runs them, and ends with a table.
     Test(suites::Options),
+    /// Runs the suite `cluster` as long as a release wants it.
+    Cluster(suites::cluster::Options),
+    /// Measures how long a cluster does not answer when its leader dies, and writes it into docs/performance.md.
+    Failover(failover::Options),
     /// Measures Holdfast beside its peers and writes docs/performance.md.
     Bench(bench::Options),
 }
@@ -45,6 +50,8 @@ fn main() -> ExitCode {
         Verb::Fix => check::fix(&root),
         Verb::Tidy => tidy::run(&root),
         Verb::Test(options) => suites::run(&root, &options),
+        Verb::Cluster(options) => suites::cluster::run(&root, &options),
+        Verb::Failover(options) => failover::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
     });
     match outcome {

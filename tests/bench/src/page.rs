@@ -17,8 +17,12 @@ pub fn line(row: &Row) -> String {
     )
 }
 
-/// Writes the page anew.
+/// Where the section of `cargo xtask failover` begins.
+const FAILOVER: &str = "\n## When the leader goes\n";
+
+/// Writes the page anew, but for the section about the leader.
 pub fn write(path: &Path, rows: &[Row], runs: usize) -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(path).unwrap_or_default();
     let mut text = String::from(HEAD);
     writeln!(
         text,
@@ -41,6 +45,10 @@ pub fn write(path: &Path, rows: &[Row], runs: usize) -> anyhow::Result<()> {
         )?;
     }
     text.push_str(NOTES);
+    if let Some((_, failover)) = page.split_once(FAILOVER) {
+        text.push_str(FAILOVER);
+        text.push_str(failover);
+    }
     std::fs::write(path, text)?;
     Ok(())
 }

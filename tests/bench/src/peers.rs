@@ -12,7 +12,7 @@ use crate::process::Server;
 pub fn holdfast(
     binaries: &Path,
     data: &Path,
-    settings: &[(&str, String)],
+    settings: &[(String, String)],
 ) -> anyhow::Result<Server> {
     let [port] = ports::free()?;
     let mut command = Command::new(binaries.join("holdfast"));
@@ -21,25 +21,6 @@ pub fn holdfast(
         .arg(data);
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     Server::start("holdfast", command, port)
-}
-
-/// The environment that puts Holdfast's blobs into a Garage.
-pub fn in_garage(garage: &GarageServer) -> Vec<(&'static str, String)> {
-    vec![
-        ("HOLDFAST_STORAGE_KIND", "s3".to_owned()),
-        ("HOLDFAST_STORAGE_S3_ENDPOINT", garage.endpoint.clone()),
-        ("HOLDFAST_STORAGE_S3_REGION", garage.region.clone()),
-        ("HOLDFAST_STORAGE_S3_BUCKET", garage.bucket.clone()),
-        ("HOLDFAST_STORAGE_S3_PATH_STYLE", "true".to_owned()),
-        (
-            "HOLDFAST_STORAGE_S3_ACCESS_KEY_ID",
-            garage.access_key.clone(),
-        ),
-        (
-            "HOLDFAST_STORAGE_S3_SECRET_ACCESS_KEY",
-            garage.secret_key.clone(),
-        ),
-    ]
 }
 
 /// Debian's docker-registry by the configuration beside this crate's manifest.
@@ -51,6 +32,28 @@ pub fn docker_registry(data: &Path) -> anyhow::Result<Server> {
     let mut command = Command::new("docker-registry");
     command.arg("serve").arg(configuration);
     command.env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", data);
+    command.env("REGISTRY_HTTP_ADDR", format!("127.0.0.1:{port}"));
+    Server::start("docker-registry", command, port)
+        .context("is the package docker-registry installed?")
+}
+
+/// Debian's docker-registry with its blobs in a Garage, by the configuration beside this crate's manifest.
+pub fn docker_registry_in_garage(garage: &GarageServer, folder: &Path) -> anyhow::Result<Server> {
+    std::fs::create_dir_all(folder)?;
+    let [port] = ports::free()?;
+    let configuration = folder.join("docker-registry.yml");
+    std::fs::write(&configuration, include_str!("../docker-registry-s3.yml"))?;
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(configuration);
+    let settings = [
+        ("REGIONENDPOINT", &garage.endpoint),
+        ("REGION", &garage.region),
+        ("BUCKET", &garage.bucket),
+        ("ACCESSKEY", &garage.access_key),
+        ("SECRETKEY", &garage.secret_key),
+    ];
+    let variable = |(name, value)| (format!("REGISTRY_STORAGE_S3_{name}"), value);
+    command.envs(settings.map(variable));
     command.env("REGISTRY_HTTP_ADDR", format!("127.0.0.1:{port}"));
     Server::start("docker-registry", command, port)
         .context("is the package docker-registry installed?")

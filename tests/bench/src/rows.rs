@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::cluster_rows;
 use crate::figure::Figure;
 use crate::peers;
 use crate::process::{Server, cost, run};
@@ -72,7 +73,7 @@ impl Row {
 pub type Measure = fn(&Bench) -> anyhow::Result<Row>;
 
 /// All rows.
-pub const ALL: [(&str, Measure); 6] = [
+pub const ALL: [(&str, Measure); 7] = [
     ("manifests by tag, 1,000 tags", manifests_by_tag),
     ("pushes of small images", small_pushes),
     ("processor for 1 GiB pushed", gib_pushed),
@@ -85,21 +86,28 @@ pub const ALL: [(&str, Measure); 6] = [
         "memory, 16 × 1 GiB pushed at once into Garage",
         memory_garage,
     ),
+    (
+        "pushes of small images to Garage through three nodes",
+        cluster_rows::small_pushes,
+    ),
 ];
 
 impl Bench {
-    fn folder(&self, name: &str) -> PathBuf {
+    /// A place in the folder that goes when the run ends.
+    pub fn folder(&self, name: &str) -> PathBuf {
         self.work.join(name)
     }
 
-    /// Runs the load client, and gives its report's figures of one operation.
+    /// Runs the load client on a server, and gives its report.
     fn load(&self, server: &Server, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+        self.load_at(&format!("127.0.0.1:{}", server.port), arguments)
+    }
+
+    /// Runs the load client on the registry at `HOST:PORT`, and gives its report.
+    pub fn load_at(&self, address: &str, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
         let mut command = Command::new(self.binaries.join("holdfast-load"));
-        command.args(arguments).args([
-            "--json",
-            "--url",
-            &format!("http://127.0.0.1:{}", server.port),
-        ]);
+        command.args(arguments);
+        command.args(["--json", "--url", &format!("http://{address}")]);
         let output = run(&mut command)?;
         serde_json::from_slice(&output).context("the load client's report is not JSON")
     }
@@ -337,11 +345,11 @@ fn memory_folder(bench: &Bench) -> anyhow::Result<Row> {
 
 fn memory_garage(bench: &Bench) -> anyhow::Result<Row> {
     let garage = harness::GarageServer::start()?;
-    let own = memory(bench, &peers::in_garage(&garage))?;
+    let own = memory(bench, &garage.environment())?;
     Ok(memory_row(ALL[5].0, own, 200.0))
 }
 
-fn memory(bench: &Bench, settings: &[(&str, String)]) -> anyhow::Result<Figure> {
+fn memory(bench: &Bench, settings: &[(String, String)]) -> anyhow::Result<Figure> {
     let data = bench.folder("memory");
     let server = peers::holdfast(&bench.binaries, &data, settings)?;
     bench.load(&server, &[&UPLOADS[..], &["--timeout", "15m"]].concat())?;

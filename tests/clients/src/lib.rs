@@ -26,7 +26,7 @@ pub struct Bench {
     /// A client of ours, to look behind the real one's back.
     pub http: Client,
     folder: tempfile::TempDir,
-    _server: Box<dyn Send>,
+    _server: Box<dyn Send + Sync>,
 }
 
 impl Bench {
@@ -36,7 +36,7 @@ impl Bench {
             rustix::process::geteuid().is_root(),
             "container engines want root here"
         );
-        let (address, server): (String, Box<dyn Send>) = match std::env::var(AGAINST).as_deref() {
+        let (address, server): (String, Box<dyn Send + Sync>) = match std::env::var(AGAINST).as_deref() {
             Ok("docker-registry") => {
                 let server = DockerRegistry::start()?;
                 (server.address.clone(), Box::new(server))
@@ -50,7 +50,7 @@ impl Bench {
     }
 
     /// With a registry that runs already; `server` is held for its drop.
-    pub fn of(address: &str, server: Box<dyn Send>) -> anyhow::Result<Self> {
+    pub fn of(address: &str, server: Box<dyn Send + Sync>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("clients-").tempdir()?;
         Ok(Self {
             http: Client::new(address),

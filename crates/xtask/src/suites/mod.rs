@@ -4,6 +4,7 @@
 //! leave one out is `--without`, which the last table shows.
 
 mod build;
+pub mod cluster;
 mod libtest;
 mod report;
 
@@ -80,6 +81,8 @@ const CLIENTS: Need = Need::Debian(&[
 
 const BALANCERS: Need = Need::Debian(&["haproxy", "nginx-light"]);
 
+const HAPROXY: Need = Need::Debian(&["haproxy"]);
+
 const SUITES: &[Suite] = &[
     Suite {
         name: "unit",
@@ -134,6 +137,12 @@ const SUITES: &[Suite] = &[
         tests: Tests::Folder("tests/faults"),
         needs: &[GARAGE],
         deadline_minutes: 20,
+    },
+    Suite {
+        name: "cluster",
+        tests: Tests::Folder("tests/cluster"),
+        needs: &[GARAGE, HAPROXY, CLIENTS],
+        deadline_minutes: 15,
     },
 ];
 

@@ -1,0 +1,75 @@
+//! `cargo xtask cluster`: the suite `cluster` as long as a release wants it, where every change runs it short.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::{SUITES, build, commands, run_one};
+use crate::install::{self, Cache, Need};
+
+/// What `cargo xtask cluster` may be told.
+#[derive(Args)]
+pub struct Options {
+    /// How many nodes die between receiving a manifest and answering
+    #[arg(long, default_value_t = 200)]
+    manifest_kills: u32,
+    /// How often each kind of node is killed under docker, podman and skopeo
+    #[arg(long, default_value_t = 10)]
+    client_rounds: u32,
+    /// How many uploads are cut in the middle
+    #[arg(long, default_value_t = 60)]
+    upload_kills: u32,
+    /// How often each kind of node is paused for 20 s
+    #[arg(long, default_value_t = 4)]
+    pauses: u32,
+    /// How often the object store goes away for 10 s
+    #[arg(long, default_value_t = 10)]
+    store_losses: u32,
+    /// Only tests whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// When it has hung, in minutes
+    #[arg(long, default_value_t = 120)]
+    deadline: u64,
+}
+
+/// Installs, builds and runs it, one test after the other, so that each has the machine.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    let suite = SUITES
+        .iter()
+        .find(|suite| suite.name == "cluster")
+        .context("there is a suite `cluster`")?;
+    let cache = Cache::find()?;
+    let needs: Vec<&Need> = suite.needs.iter().collect();
+    if let Some((_, why)) = install::all(&cache, &needs).first() {
+        bail!("what the suite needs is missing: {why}");
+    }
+    let binaries = build::all(root)?;
+    let deadline = Instant::now() + Duration::from_secs(60 * options.deadline);
+    let mut failed = Vec::new();
+    for mut command in commands(root, suite, &binaries) {
+        cache.put_on_path(&mut command);
+        command.env("HOLDFAST_BIN", binaries.program("holdfast"));
+        let lengths = [
+            ("CLUSTER_MANIFEST_KILLS", options.manifest_kills),
+            ("CLUSTER_CLIENT_ROUNDS", options.client_rounds),
+            ("CLUSTER_UPLOAD_KILLS", options.upload_kills),
+            ("CLUSTER_PAUSES", options.pauses),
+            ("CLUSTER_STORE_LOSSES", options.store_losses),
+        ];
+        command.envs(lengths.map(|(name, number)| (name, number.to_string())));
+        command.args(["--test-threads", "1", "--nocapture"]);
+        command.args(&options.only);
+        match run_one(&mut command, deadline) {
+            Ok(counts) if counts.failed == 0 => {}
+            Ok(counts) => failed.push(format!("{} tests failed", counts.failed)),
+            Err(why) => failed.push(why),
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{}", failed.join("; "));
+    }
+    Ok(())
+}

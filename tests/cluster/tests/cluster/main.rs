@@ -1,0 +1,14 @@
+//! Whole clusters of real processes behind HAProxy, with Garage behind them: nodes die, hang, come, go and lie, the object
+//! store goes away, and no client notices more than the design says.
+//!
+//! A module holds one kind of trouble. Each test has a cluster of its own.
+
+mod bad_peers;
+mod crashed_manifests;
+mod growth;
+mod killed_nodes;
+mod lost_store;
+mod pauses;
+mod refused_joins;
+mod shared_uploads;
+mod wrong_disks;
