@@ -13,6 +13,8 @@ pub struct Length {
     pub pauses: usize,
     /// How many times the object store goes away.
     pub store_losses: usize,
+    /// How many connections between members are cut.
+    pub cut_connections: usize,
 }
 
 /// Of every change.
@@ -22,6 +24,7 @@ const SHORT: Length = Length {
     upload_kills: 3,
     pauses: 1,
     store_losses: 1,
+    cut_connections: 200,
 };
 
 impl Length {
@@ -37,6 +40,7 @@ impl Length {
             upload_kills: number("UPLOAD_KILLS", SHORT.upload_kills),
             pauses: number("PAUSES", SHORT.pauses),
             store_losses: number("STORE_LOSSES", SHORT.store_losses),
+            cut_connections: number("CUT_CONNECTIONS", SHORT.cut_connections),
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct Options {
     /// How often the object store goes away for 10 s
     #[arg(long, default_value_t = 10)]
     store_losses: u32,
+    /// How many connections between members are cut
+    #[arg(long, default_value_t = 1000)]
+    cut_connections: u32,
     /// Only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -58,6 +61,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
             ("CLUSTER_UPLOAD_KILLS", options.upload_kills),
             ("CLUSTER_PAUSES", options.pauses),
             ("CLUSTER_STORE_LOSSES", options.store_losses),
+            ("CLUSTER_CUT_CONNECTIONS", options.cut_connections),
         ];
         command.envs(lengths.map(|(name, number)| (name, number.to_string())));
         command.args(["--test-threads", "1", "--nocapture"]);

@@ -81,7 +81,7 @@ const CLIENTS: Need = Need::Debian(&[
 
 const BALANCERS: Need = Need::Debian(&["haproxy", "nginx-light"]);
 
-const HAPROXY: Need = Need::Debian(&["haproxy"]);
+const HAPROXY: Need = Need::Debian(&["haproxy", "iproute2"]);
 
 const SUITES: &[Suite] = &[
     Suite {

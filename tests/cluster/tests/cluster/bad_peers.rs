@@ -1,11 +1,13 @@
-//! Garbage, silence and slowness on the port between nodes: each caller is refused, in a line, and nobody else notices.
+//! Garbage, silence and slowness on the port between nodes, and connections that break: each caller is refused, in a line,
+//! and nobody else notices.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
-use cluster_suite::Load;
+use anyhow::{Context as _, ensure};
+use cluster_suite::{Length, Load};
 use faults::content::Dice;
 use harness::Cluster;
 
@@ -15,6 +17,9 @@ const SILENT: usize = 300;
 /// The longest that a caller may keep a connection without a proof.
 const PROOF_MAX: Duration = Duration::from_secs(40);
 
+/// Each cut is made good within milliseconds.
+const CUT_MAX: Duration = Duration::from_secs(120);
+
 /// The head of a TLS record that announces 16 KiB of handshake, of which nothing comes.
 const TLS_HEAD: [u8; 5] = [22, 3, 1, 0x40, 0];
 
@@ -22,8 +27,8 @@ const TLS_HEAD: [u8; 5] = [22, 3, 1, 0x40, 0];
 async fn callers_without_a_proof_are_refused() -> anyhow::Result<()> {
     let mut cluster = Cluster::with().members(3).gateways(1).start()?;
     let load = Load::start(cluster.address(), 2, 2)?;
-    let before = terms(&cluster);
     let leader = cluster.leader()?;
+    let before = term(&mut cluster, leader)?;
     let address = cluster.node(leader).peer_address().to_owned();
     let mut dice = Dice::new(7);
     let silent: Vec<TcpStream> = (0..SILENT)
@@ -71,7 +76,10 @@ async fn callers_without_a_proof_are_refused() -> anyhow::Result<()> {
     load.end()?.ensure_unnoticed()?;
     cluster.wait_in_order()?;
     ensure!(cluster.leader()? == leader, "the leader has changed");
-    ensure!(terms(&cluster) == before, "there was an election");
+    ensure!(
+        term(&mut cluster, leader)? == before,
+        "there was an election"
+    );
     let said = cluster.said(leader);
     let refused = said
         .lines()
@@ -82,13 +90,64 @@ async fn callers_without_a_proof_are_refused() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The elections that the running nodes know of.
-fn terms(cluster: &Cluster) -> String {
-    cluster.command(&["status", "--json"]).map_or_else(
-        |error| error.to_string(),
-        |said| {
-            let value: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-            value["term"].to_string()
-        },
-    )
+/// The term that a node is in: it rises with each election.
+fn term(cluster: &mut Cluster, place: usize) -> anyhow::Result<f64> {
+    cluster.node(place).metric("holdfast_metadata_term")
+}
+
+/// Connections between members break (`ss -K`, which wants root) while the leader lives: they are made again, and nobody
+/// is elected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_change_no_term() -> anyhow::Result<()> {
+    let mut cluster = Cluster::with().members(3).start()?;
+    let load = Load::start(cluster.address(), 2, 2)?;
+    let leader = cluster.leader()?;
+    let before = term(&mut cluster, leader)?;
+    let wanted = Length::of_this_run().cut_connections;
+    let mut cut = 0;
+    let deadline = Instant::now() + CUT_MAX;
+    while cut < wanted {
+        ensure!(
+            Instant::now() < deadline,
+            "only {cut} connections could be cut"
+        );
+        for place in 0..3 {
+            cut += cut_all_to(cluster.node(place).peer_address())?;
+        }
+        // They are made again as they are needed.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let report = load.end()?;
+    println!("{cut} connections were cut: {}", report.line());
+    report.ensure_unnoticed()?;
+    cluster.wait_in_order()?;
+    ensure!(cluster.leader()? == leader, "the leader has changed");
+    let after = term(&mut cluster, leader)?;
+    ensure!(
+        after == before && before > 0.0,
+        "term {before} became {after}"
+    );
+    cluster.passed();
+    Ok(())
+}
+
+/// Cuts every connection to `HOST:PORT`; gives how many there were.
+fn cut_all_to(address: &str) -> anyhow::Result<usize> {
+    let (host, port) = address.split_once(':').context("HOST:PORT")?;
+    let mut ss = Command::new("ss");
+    ss.args([
+        "-H",
+        "-t",
+        "-K",
+        "state",
+        "established",
+        "dst",
+        host,
+        "dport",
+        "=",
+        port,
+    ]);
+    // It tells what it has cut on standard output, and of what ended by itself meanwhile on the other.
+    let output = ss.output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().count())
 }

@@ -440,11 +440,16 @@ fn command(
     tools::run(&mut command)
 }
 
-fn requests(address: &str) -> anyhow::Result<u64> {
+/// The sum of all samples of a metric.
+fn metric(address: &str, name: &str) -> anyhow::Result<f64> {
     let text = client::text_of(address, "/metrics")?;
-    let lines = text
+    let is_named = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+    };
+    let values = text
         .lines()
-        .filter(|line| line.starts_with("holdfast_http_requests_total"));
-    let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    Ok(counts.sum::<f64>() as u64)
+        .filter(is_named)
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(values.sum())
 }

@@ -117,7 +117,12 @@ impl Node {
 
     /// How many requests it has answered since it started.
     pub fn requests(&self) -> anyhow::Result<u64> {
-        super::requests(&self.address)
+        Ok(self.metric("holdfast_http_requests_total")? as u64)
+    }
+
+    /// What it measures of itself: the sum of all samples of this name.
+    pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        super::metric(&self.address, name)
     }
 
     /// The program to run, from the next start on.
