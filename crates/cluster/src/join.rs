@@ -8,7 +8,9 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use identity::{FileError, JoinToken, NodeIdentity, NodeKey, RecoveryKey, Role, TokenRefusal};
+use identity::{
+    FileError, JoinToken, NodeIdentity, NodeKey, PeerRefusal, RecoveryKey, Role, TokenRefusal,
+};
 use metadata::{JoinTokenId, NodeAnnouncement};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wire::nodes::{Certificates, JoinReply, JoinRequest, Joined, JoinerProof};
@@ -51,6 +53,9 @@ pub enum JoinFailure {
     /// A member said no.
     #[error("the cluster does not take this node in: {0}")]
     Refused(String),
+    /// Whoever answers belongs to another cluster than the token.
+    #[error("the join token is of another cluster than every address that was given: {0}")]
+    Foreign(String),
     /// What the member gave makes no node.
     #[error("what the member answered makes no node: {0}")]
     Unusable(String),
@@ -75,6 +80,7 @@ pub async fn join(folder: &NodeFolder, wish: &JoinWish) -> Result<NodeIdentity, 
     };
     let mut said = None;
     loop {
+        let mut foreign = 0;
         for seed in &wish.seeds {
             let answer = tokio::time::timeout(ANSWER_TIME_MAX, ask(seed, wish, &request)).await;
             let problem = match answer {
@@ -83,11 +89,18 @@ pub async fn join(folder: &NodeFolder, wish: &JoinWish) -> Result<NodeIdentity, 
                 Ok(Ok(JoinReply::Later(why))) => why,
                 Ok(Ok(JoinReply::Fresh { .. })) => "it belongs to no cluster itself".to_owned(),
                 Ok(Err(error)) => match identity::tls_error(&error) {
-                    Some(why) => identity::explain(why),
+                    Some(why) => {
+                        let refusal = identity::refusal(why);
+                        foreign += usize::from(refusal == Some(PeerRefusal::OtherAuthority));
+                        identity::explain(why)
+                    }
                     None => error.to_string(),
                 },
                 Err(_) => "it did not answer in time".to_owned(),
             };
+            if foreign == wish.seeds.len() {
+                return Err(JoinFailure::Foreign(problem));
+            }
             // Only when nobody answers: the members count the token's life by the log's time.
             wish.token.check(role, SystemTime::now().into())?;
             if said.is_none_or(|at: tokio::time::Instant| at.elapsed() > SAY_EVERY) {
