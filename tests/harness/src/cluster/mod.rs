@@ -103,6 +103,11 @@ impl Builder {
             folder,
         };
         cluster.found(self.members, self.gateways)?;
+        // It has found every place empty, and looks again only now and then.
+        cluster.wait_for("HAProxy to know a node", || {
+            let status = client::status_of(cluster.address(), "/readyz");
+            status.is_ok_and(|status| status == 200)
+        })?;
         Ok(cluster)
     }
 }
