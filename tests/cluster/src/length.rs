@@ -15,6 +15,8 @@ pub struct Length {
     pub store_losses: usize,
     /// How many connections between members are cut.
     pub cut_connections: usize,
+    /// How often a leader wakes that does not know that it is none.
+    pub wakings: usize,
 }
 
 /// Of every change.
@@ -25,6 +27,7 @@ const SHORT: Length = Length {
     pauses: 1,
     store_losses: 1,
     cut_connections: 200,
+    wakings: 5,
 };
 
 impl Length {
@@ -41,6 +44,7 @@ impl Length {
             pauses: number("PAUSES", SHORT.pauses),
             store_losses: number("STORE_LOSSES", SHORT.store_losses),
             cut_connections: number("CUT_CONNECTIONS", SHORT.cut_connections),
+            wakings: number("WAKINGS", SHORT.wakings),
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Options {
     /// How many connections between members are cut
     #[arg(long, default_value_t = 1000)]
     cut_connections: u32,
+    /// How often a leader wakes that does not know that it is none
+    #[arg(long, default_value_t = 100)]
+    wakings: u32,
     /// Only tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -62,6 +65,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
             ("CLUSTER_PAUSES", options.pauses),
             ("CLUSTER_STORE_LOSSES", options.store_losses),
             ("CLUSTER_CUT_CONNECTIONS", options.cut_connections),
+            ("CLUSTER_WAKINGS", options.wakings),
         ];
         command.envs(lengths.map(|(name, number)| (name, number.to_string())));
         command.args(["--test-threads", "1", "--nocapture"]);

@@ -11,4 +11,5 @@ mod lost_store;
 mod pauses;
 mod refused_joins;
 mod shared_uploads;
+mod woken;
 mod wrong_disks;
