@@ -24,6 +24,9 @@ const LINE_WAIT: Duration = Duration::from_millis(50);
 /// How long the last words of a process may be in the pipe.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
+/// How long a signal may take until it has stopped every thread.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
 /// The unit of times in `/proc/PID/stat`: Linux shows 100 to programs, whatever it uses itself (proc(5), time(7)).
 const TICKS_PER_SECOND: u32 = 100;
 
@@ -204,9 +207,17 @@ impl Process {
         Ok(())
     }
 
-    /// Stops it where it is (SIGSTOP), as a host does that hangs. Its connections stay.
+    /// Stops it where it is (SIGSTOP), as a host does that hangs, and waits until it stands still. Its connections stay.
     pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let deadline = Instant::now() + STOP_MAX;
+        while !all_threads_stopped(self.id())? {
+            if Instant::now() > deadline {
+                bail!("{} does not stand still", self.name);
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Lets it go on (SIGCONT).
@@ -269,6 +280,17 @@ fn collect(pipe: Option<impl std::io::Read + Send + 'static>, output: &Arc<Outpu
         output.said().open_pipes -= 1;
         output.more.notify_all();
     });
+}
+
+fn all_threads_stopped(id: u32) -> anyhow::Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{id}/task"))? {
+        let stat = std::fs::read_to_string(thread?.path().join("stat"));
+        // A thread that has ended meanwhile runs no more.
+        if stat.is_ok_and(|stat| !stat.contains(") T ")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(crate) fn peak_in(status: &str) -> Option<u64> {
@@ -344,12 +366,8 @@ mod tests {
         let mut process = shell("echo ready; while :; do echo on; sleep 0.01; done");
         process.wait_for_line("ready", SOON).unwrap();
         process.pause().unwrap();
-        let state = || std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+        assert!(all_threads_stopped(process.id()).unwrap());
         let deadline = Instant::now() + SOON;
-        while !state().contains(") T ") {
-            assert!(Instant::now() < deadline, "{}", state());
-            std::thread::yield_now();
-        }
         let said = process.said().lines().count();
         process.resume().unwrap();
         // What was in the pipe when it was paused may come late; it is a few lines.
