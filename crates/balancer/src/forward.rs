@@ -75,6 +75,9 @@ async fn forward(
     let mut headers = parts.headers;
     let uri = uri_for_node(&parts.method, parts.uri, &mut headers).ok_or(Problem::Unreadable)?;
     headers::for_node(&mut headers, ends.client.ip(), ends.here);
+    if manner.wants_key {
+        headers::add_key(&mut headers);
+    }
     let head = Head {
         method: parts.method,
         uri,

@@ -10,6 +10,7 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -71,6 +72,14 @@ pub(crate) fn for_node(headers: &mut HeaderMap, client: IpAddr, at: SocketAddr) 
     }
 }
 
+/// Gives the request a key of its own, unless the client has: the same for all nodes that it is sent to.
+pub(crate) fn add_key(headers: &mut HeaderMap) {
+    headers.entry(IDEMPOTENCY_KEY).or_insert_with(|| {
+        HeaderValue::from_str(&uuid::Uuid::new_v4().to_string())
+            .expect("hexadecimal digits and dashes are a header's value")
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +99,18 @@ mod tests {
             .collect();
         lines.sort_unstable();
         lines
+    }
+
+    #[test]
+    fn key_is_added_where_there_is_none() {
+        let mut headers = HeaderMap::new();
+        add_key(&mut headers);
+        let added = headers[IDEMPOTENCY_KEY].clone();
+        add_key(&mut headers);
+        assert_eq!(headers[IDEMPOTENCY_KEY], added);
+        let mut other = HeaderMap::new();
+        add_key(&mut other);
+        assert_ne!(other[IDEMPOTENCY_KEY], added);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(crate) struct Manner {
     pub(crate) may_repeat: bool,
     /// A node that is well begins its answer within ten seconds.
     pub(crate) is_brief: bool,
+    /// It moves tags: a node that hung must not do it after another node has, and later ones of the client's.
+    pub(crate) wants_key: bool,
 }
 
 /// The manner of this request.
@@ -21,7 +23,9 @@ pub(crate) fn manner(method: &Method, uri: &Uri) -> Manner {
         let pairs = uri.query().unwrap_or_default().split('&');
         pairs.into_iter().any(|pair| pair.starts_with("digest="))
     };
-    let (may_repeat, is_brief) = match place(uri.path()) {
+    let place = place(uri.path());
+    let wants_key = matches!(place, Place::Manifest) && method == Method::PUT;
+    let (may_repeat, is_brief) = match place {
         Place::Manifest if is_read => (true, true),
         _ if is_read => (true, false),
         // With a digest it brings a whole blob, which a node may take its time for.
@@ -33,6 +37,7 @@ pub(crate) fn manner(method: &Method, uri: &Uri) -> Manner {
     Manner {
         may_repeat,
         is_brief,
+        wants_key,
     }
 }
 
@@ -80,26 +85,24 @@ fn place(path: &str) -> Place {
 mod tests {
     use super::*;
 
-    /// `R` may be repeated, `b` is brief.
-    fn of(method: &str, target: &str) -> &'static str {
+    /// `R` may be repeated, `b` is brief, `k` gets a key; `-` nothing of it.
+    fn of(method: &str, target: &str) -> String {
         let method: Method = method.parse().unwrap();
-        match manner(&method, &target.parse().unwrap()) {
-            Manner {
-                may_repeat: false,
-                is_brief: false,
-            } => "-",
-            Manner {
-                may_repeat: false,
-                is_brief: true,
-            } => "b",
-            Manner {
-                may_repeat: true,
-                is_brief: false,
-            } => "R",
-            Manner {
-                may_repeat: true,
-                is_brief: true,
-            } => "Rb",
+        let manner = manner(&method, &target.parse().unwrap());
+        let signs = [
+            (manner.may_repeat, 'R'),
+            (manner.is_brief, 'b'),
+            (manner.wants_key, 'k'),
+        ];
+        let signs: String = signs
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, sign)| sign)
+            .collect();
+        if signs.is_empty() {
+            "-".to_owned()
+        } else {
+            signs
         }
     }
 
@@ -114,7 +117,7 @@ mod tests {
             ("POST", "/v2/a/blobs/uploads/?mount=sha256:0&from=b", "Rb"),
             ("POST", "/v2/a/blobs/uploads/?digest=sha256:0", "R"),
             ("POST", "/v2/a/blobs/uploads/?x=1&digest=sha256:0", "R"),
-            ("PUT", "/v2/a/b/c/manifests/v1", "Rb"),
+            ("PUT", "/v2/a/b/c/manifests/v1", "Rbk"),
             ("PUT", "/v2/a/blobs/uploads/0198?digest=sha256:0", "R"),
             ("PATCH", "/v2/a/blobs/uploads/0198", "-"),
             ("PATCH", "/v2/a/manifests/v1", "-"),

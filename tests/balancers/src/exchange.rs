@@ -11,6 +11,7 @@ const HEAD_BYTES_MAX: u64 = 64 * 1024;
 pub struct Head {
     pub method: String,
     pub target: String,
+    pub key: Option<String>,
     length: u64,
     is_chunked: bool,
     expects_continue: bool,
@@ -40,6 +41,7 @@ pub async fn read_head(stream: &mut BufStream<TcpStream>) -> anyhow::Result<Opti
     Ok(Some(Head {
         method: method.to_owned(),
         target: target.to_owned(),
+        key: value("idempotency-key"),
         length: value("content-length").map_or(Ok(0), |length| length.parse())?,
         is_chunked: value("transfer-encoding").is_some_and(|coding| coding == "chunked"),
         expects_continue: value("expect").is_some(),

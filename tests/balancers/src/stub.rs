@@ -44,6 +44,8 @@ pub struct Seen {
     pub method: String,
     /// Its path and query.
     pub target: String,
+    /// Its `Idempotency-Key`, in small letters.
+    pub key: Option<String>,
     /// What happened to it.
     pub fault: Option<Fault>,
 }
@@ -241,6 +243,7 @@ async fn request(
         node: node.number,
         method: head.method.clone(),
         target: head.target.clone(),
+        key: head.key.clone(),
         fault,
     });
     if fault == Some(Fault::ResetAfterHead) {

@@ -152,6 +152,7 @@ for_all! {
     repeated::reads_openings_and_closings_are_repeated,
     repeated::patch_and_large_put_are_not_repeated,
     repeated::manifest_in_pieces_is_repeated,
+    repeated::manifest_has_one_key_at_all_its_nodes,
     repeated::cut_answer_is_cut_and_not_repeated,
     streamed::upload_of_256_mib_is_not_buffered,
     ;

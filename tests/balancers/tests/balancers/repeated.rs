@@ -88,6 +88,34 @@ pub async fn manifest_in_pieces_is_repeated(kind: Kind) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A node that hung goes on with a manifest that another node was asked for meanwhile: one key for both, and another for each
+/// other request, tells it so. A client's own key stays.
+pub async fn manifest_has_one_key_at_all_its_nodes(kind: Kind) -> anyhow::Result<()> {
+    let (nodes, balancer) = cluster(kind).await?;
+    let client = balancer.client();
+    let mut keys = Vec::new();
+    for fault in BEFORE_THE_ANSWER {
+        nodes.order(fault);
+        let put = client.put(MANIFEST).body(bytes_of(1000));
+        put.send().await?.expect(201)?;
+        let seen = nodes.take_seen();
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert_eq!(seen[0].key, seen[1].key);
+        keys.push(seen[0].key.clone().expect("a key"));
+        nodes.revive().await?;
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), BEFORE_THE_ANSWER.len());
+    let own = client.put(MANIFEST).header("Idempotency-Key", "mine");
+    own.body(bytes_of(1000)).send().await?.expect(201)?;
+    assert_eq!(nodes.take_seen()[0].key.as_deref(), Some("mine"));
+    client.get(MANIFEST).send().await?.expect(200)?;
+    client.delete(MANIFEST).send().await?.expect(202)?;
+    assert!(nodes.take_seen().iter().all(|seen| seen.key.is_none()));
+    Ok(())
+}
+
 /// What may have another effect the second time, or is not kept, ends with an error after which docker sends it again.
 pub async fn patch_and_large_put_are_not_repeated(kind: Kind) -> anyhow::Result<()> {
     let (nodes, balancer) = cluster(kind).await?;
