@@ -353,6 +353,7 @@ impl Cluster {
         if shared.role() == Role::Member {
             shared.keep_task(tokio::spawn(steward::serve(Arc::downgrade(shared))));
             shared.keep_task(tokio::spawn(copying::serve(Arc::downgrade(shared))));
+            shared.keep_task(tokio::spawn(start_record::watch(Arc::downgrade(shared))));
         }
     }
 
@@ -369,7 +370,7 @@ impl Cluster {
         self.shared.draining.store(true, Ordering::Release);
     }
 
-    /// Waits until this node must not go on, because it was removed, and tells why.
+    /// Waits until this node must not go on, because it was removed or its data is in use elsewhere, and tells why.
     pub async fn ended(&self) -> String {
         let mut ended = self.shared.ended.subscribe();
         let why = ended.wait_for(Option::is_some).await;

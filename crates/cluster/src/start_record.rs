@@ -4,6 +4,7 @@
 //! compares it with what it knows; it is confirmed on this disk; the member takes part. A start that dies in between is one
 //! of those that the next one names.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use metadata::{ClusterId, NodeId, ObjectKey};
@@ -35,6 +36,9 @@ pub enum StartFailure {
         witness: String,
     },
 }
+
+/// Between two looks whether another process has started with this member's data.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// What one witness said.
 enum Word {
@@ -85,6 +89,27 @@ pub(crate) async fn record(shared: &Shared, member: &Member) -> Result<(), Start
             );
         }
         tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// Ends this member when a later start than its own is recorded: somebody runs a copy of its data, and of two with one
+/// identity the one that started last goes on. Asks the other voters as long as the node lives.
+pub(crate) async fn watch(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let Some(member) = shared.member() else {
+            return;
+        };
+        for (witness, word) in ask_peers(&shared, &note_of(member)).await {
+            if matches!(word, Word::Contradicted) {
+                let node = shared.node();
+                shared.end(StartFailure::OldDisk { node, witness }.to_string());
+                return;
+            }
+        }
     }
 }
 
