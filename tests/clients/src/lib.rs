@@ -36,16 +36,17 @@ impl Bench {
             rustix::process::geteuid().is_root(),
             "container engines want root here"
         );
-        let (address, server): (String, Box<dyn Send + Sync>) = match std::env::var(AGAINST).as_deref() {
-            Ok("docker-registry") => {
-                let server = DockerRegistry::start()?;
-                (server.address.clone(), Box::new(server))
-            }
-            _ => {
-                let server = HoldfastServer::start()?;
-                (server.address().to_owned(), Box::new(server))
-            }
-        };
+        let (address, server): (String, Box<dyn Send + Sync>) =
+            match std::env::var(AGAINST).as_deref() {
+                Ok("docker-registry") => {
+                    let server = DockerRegistry::start()?;
+                    (server.address.clone(), Box::new(server))
+                }
+                _ => {
+                    let server = HoldfastServer::start()?;
+                    (server.address().to_owned(), Box::new(server))
+                }
+            };
         Self::of(&address, server)
     }
 
