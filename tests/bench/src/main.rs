@@ -5,11 +5,13 @@
 //! where a wanted ratio is missed.
 
 mod cluster_rows;
+mod etcd;
 mod figure;
 mod page;
 mod peers;
 mod process;
 mod rows;
+mod tag_moves;
 mod warm_memory;
 
 use std::path::PathBuf;

@@ -73,7 +73,7 @@ impl Row {
 pub type Measure = fn(&Bench) -> anyhow::Result<Row>;
 
 /// All rows.
-pub const ALL: [(&str, Measure); 7] = [
+pub const ALL: [(&str, Measure); 8] = [
     ("manifests by tag, 1,000 tags", manifests_by_tag),
     ("pushes of small images", small_pushes),
     ("processor for 1 GiB pushed", gib_pushed),
@@ -89,6 +89,10 @@ pub const ALL: [(&str, Measure); 7] = [
     (
         "pushes of small images to Garage through three nodes",
         cluster_rows::small_pushes,
+    ),
+    (
+        "tag moves through the gRPC service, three members",
+        cluster_rows::tag_moves,
     ),
 ];
 
