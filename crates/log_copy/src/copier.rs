@@ -270,7 +270,11 @@ impl Copier {
         };
         let key = ObjectKey::log_copy(self.cluster, content, RandomIds.fresh());
         let size = state.size();
-        object::abort_unfinished(store, &ObjectKey::log_copy_prefix(self.cluster)).await?;
+        let prefix = ObjectKey::log_copy_prefix(self.cluster);
+        if let Err(failure) = object::abort_unfinished(store, &prefix).await {
+            // They cost space and are in nobody's way; not every store lists them.
+            tracing::debug!(%failure, "parts of unfinished snapshots are left in the store");
+        }
         object::put_state(store, &self.key, &key, state).await?;
         metric::copied("snapshot", size);
         tracing::info!(
