@@ -62,15 +62,16 @@ impl Etcd {
         // It fails where the rate is below the one that it calls large; the figure is what is wanted of it.
         let output = etcdctl(&self.endpoints, &["check", "perf", "--load=xl"]).output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        writes_in(&said).with_context(|| {
-            format!("{said}{}", String::from_utf8_lossy(&output.stderr))
-        })
+        writes_in(&said)
+            .with_context(|| format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
     }
 }
 
 fn etcdctl(endpoints: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("etcdctl");
-    command.env("ETCDCTL_API", "3").args(["--endpoints", endpoints]);
+    command
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", endpoints]);
     command.args(arguments);
     command
 }
@@ -91,7 +92,10 @@ mod tests {
     fn throughput_is_read_whether_it_passes_or_not() {
         let said = " 60 / 60 Booooom! 100.00%1m0s\nFAIL: Throughput too low: 5241 writes/s\nPASS: Slowest request took 0.3s\n";
         assert_eq!(writes_in(said).unwrap(), 5241.0);
-        assert_eq!(writes_in("PASS: Throughput is 14987 writes/s").unwrap(), 14987.0);
+        assert_eq!(
+            writes_in("PASS: Throughput is 14987 writes/s").unwrap(),
+            14987.0
+        );
         assert!(writes_in("Error: context deadline exceeded").is_err());
     }
 }
