@@ -10,11 +10,12 @@ use crate::ids::LogTime;
 use crate::keys::{self, Range};
 use crate::node::{AuthorityRow, NodeRow};
 use crate::query::{
-    Answer, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
+    Answer, BlobObject, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
     RepositoryView, TagView, UploadListed, UploadView,
 };
 use crate::rows::{
-    BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, TagRow, UploadRow, UploadState,
+    BlobRow, BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, StorageRow, TagRow,
+    UploadRow, UploadState,
 };
 use crate::tables::{ReadTables, StorageFailure, TableId};
 use crate::typed::{self, UploadPartRow};
@@ -39,6 +40,7 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
         Query::Blob { repository, digest } => blob(tables, repository, digest),
         Query::Upload { repository, upload } => self::upload(tables, repository, *upload),
         Query::Uploads(page) => uploads(tables, page),
+        Query::BlobObjects(page) => blob_objects(tables, page),
         Query::Repositories(page) => repositories(tables, page),
         Query::Tags { repository, page } => tags(tables, repository, page),
         Query::Referrers {
@@ -62,6 +64,7 @@ fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             format: row.format,
             repositories: row.repositories,
             label: row.label,
+            storage: row.storage,
         },
         None => ClusterView {
             cluster: None,
@@ -69,6 +72,7 @@ fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             format: crate::FORMAT,
             repositories: 0,
             label: None,
+            storage: StorageRow::default(),
         },
     }))
 }
@@ -243,6 +247,21 @@ fn uploads(tables: &dyn ReadTables, wanted: &Page<UploadId>) -> Result<Answer, S
         })
     })?;
     Ok(Answer::Uploads { uploads, more })
+}
+
+fn blob_objects(tables: &dyn ReadTables, wanted: &Page<Digest>) -> Result<Answer, StorageFailure> {
+    let mut range = Range::all(TableId::Blob);
+    if let Some(after) = &wanted.after {
+        range = range.after(keys::blob(after));
+    }
+    let (blobs, more) = page(tables, &range, wanted, |key, row: BlobRow| {
+        Some(BlobObject {
+            digest: keys::read_digest(key)?,
+            key: row.key,
+            size: row.size,
+        })
+    })?;
+    Ok(Answer::BlobObjects { blobs, more })
 }
 
 fn repositories(

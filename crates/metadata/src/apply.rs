@@ -19,6 +19,7 @@ mod progress;
 mod reference;
 mod replies;
 mod state;
+mod storage;
 mod tag;
 mod upload;
 mod upload_end;
@@ -142,6 +143,8 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::AnnounceNode { node, announcement } => node::announce(state, *node, announcement),
         Command::RemoveNode { node } => node::remove(state, *node),
         Command::RaiseFormat { to } => cluster::raise_format(state, *to),
+        Command::MoveStorage { to } => storage::begin_move(state, to),
+        Command::SwitchStorage { generation } => storage::switch(state, *generation),
         Command::SetLabel { label } => cluster::set_label(state, label),
     }
 }

@@ -136,6 +136,17 @@ pub enum Command {
         /// The present format or the next.
         to: u32,
     },
+    /// Begins to move the blobs of a node that is alone to another store, or goes on with it: from now on objects may be
+    /// in either. Refused while they are moved to a third.
+    MoveStorage {
+        /// The store, without secrets; at most [`crate::PLACE_BYTES_MAX`] bytes without control characters.
+        to: String,
+    },
+    /// Ends the move: from now on every object that a row names is in the new store. Again, it has no effect.
+    SwitchStorage {
+        /// What [`crate::rows::StorageRow::generation`] becomes.
+        generation: u64,
+    },
     /// Gives the cluster a name for people. Format 2.
     SetLabel {
         /// At most [`crate::LABEL_BYTES_MAX`] bytes without control characters; empty: none.
@@ -169,7 +180,9 @@ impl Command {
             | Command::JoinNode(_)
             | Command::AnnounceNode { .. }
             | Command::RemoveNode { .. }
-            | Command::RaiseFormat { .. } => 1,
+            | Command::RaiseFormat { .. }
+            | Command::MoveStorage { .. }
+            | Command::SwitchStorage { .. } => 1,
             Command::SetLabel { .. } => 2,
         }
     }
@@ -185,6 +198,8 @@ impl Command {
                 | Command::JoinNode(_)
                 | Command::RemoveNode { .. }
                 | Command::RaiseFormat { .. }
+                | Command::MoveStorage { .. }
+                | Command::SwitchStorage { .. }
         )
     }
 }

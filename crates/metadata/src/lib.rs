@@ -41,13 +41,13 @@ pub use node::{
 };
 pub use object_key::{ClusterId, LogCopyContent, ObjectKey};
 pub use query::{
-    Answer, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
+    Answer, BlobObject, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
     RepositoryView, TagView, UploadListed, UploadView,
 };
 pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
 pub use rows::{
     BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow,
-    ReferrerRow, ReplyRow, RepositoryRow, Row, TagRow, UploadRow, UploadState,
+    ReferrerRow, ReplyRow, RepositoryRow, Row, StorageRow, TagRow, UploadRow, UploadState,
 };
 pub use succession::succeed;
 pub use tables::{ReadTables, StorageFailure, TableId, Tables};
@@ -89,6 +89,9 @@ pub const NODES_MAX: usize = 8_000;
 
 /// The longest label of a cluster, in bytes.
 pub const LABEL_BYTES_MAX: usize = 64;
+
+/// The longest name of a place where blobs are, in bytes.
+pub const PLACE_BYTES_MAX: usize = 1_024;
 
 /// The log's format that a new cluster starts with.
 pub const FORMAT: u32 = 1;

@@ -10,6 +10,7 @@
 //! <cluster>/probe/<id>                       what `holdfast storage check` writes and removes
 //! <cluster>/marker/<cluster>                 says that this is the store of the cluster; empty
 //! 000…000/claim/<id>                         a node that is about to form a cluster, unattended; empty
+//! <cluster>/marker/<cluster>-<generation>    says that the blobs were here when they had been moved so often; empty
 //! <cluster>/start/<node>-<starts>-<nonce>    a start of a member; empty
 //! <cluster>/successor/<cluster>              says that another cluster has taken this one's place; empty
 //! <cluster>/log/snapshot-<index>-<term>-<id>          a state of the metadata, encrypted
@@ -88,6 +89,24 @@ impl ObjectKey {
     #[must_use]
     pub fn marker(cluster: ClusterId) -> ObjectKey {
         ObjectKey(format!("{cluster}/marker/{cluster}").into())
+    }
+
+    /// The key of the object that says that the blobs were here when they had been moved `generation` times.
+    #[must_use]
+    pub fn marker_of_generation(cluster: ClusterId, generation: u64) -> ObjectKey {
+        ObjectKey(format!("{cluster}/marker/{cluster}-{generation:016x}").into())
+    }
+
+    /// The prefixes of all keys that rows may name, in order: what is beside them is about the store itself.
+    #[must_use]
+    pub fn content_prefixes(cluster: ClusterId) -> [String; 3] {
+        ["data", "manifest", "tail"].map(|kind| format!("{cluster}/{kind}/"))
+    }
+
+    /// The prefix of the keys of an upload's multipart uploads, whatever their epochs.
+    #[must_use]
+    pub fn data_prefix(cluster: ClusterId, upload: UploadId) -> String {
+        format!("{cluster}/data/{upload}-")
     }
 
     /// The key that records a start of a member: its `starts`-th, named by `nonce`. In the order of starts.
@@ -256,6 +275,7 @@ mod tests {
             ObjectKey::probe(cluster, 1),
             ObjectKey::marker(cluster),
             ObjectKey::claim(5),
+            ObjectKey::marker_of_generation(cluster, u64::MAX),
             ObjectKey::start(cluster, NodeId(u64::MAX), u64::MAX, u128::MAX),
             ObjectKey::successor(cluster, ClusterId(u128::MAX)),
             ObjectKey::log_copy(cluster, SEGMENT, u128::MAX),

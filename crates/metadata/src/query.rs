@@ -8,7 +8,7 @@ use crate::ids::{Epoch, LogTime, PrincipalName};
 use crate::node::{NodeAnnouncement, NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Refusal, SealedObject};
-use crate::rows::DeletionRow;
+use crate::rows::{DeletionRow, StorageRow};
 
 /// What may be asked. The right to see and the record come in one look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Query {
     },
     /// → [`Answer::Uploads`]: in the order of ids, finished ones too.
     Uploads(Page<UploadId>),
+    /// → [`Answer::BlobObjects`]: every blob in the order of digests, whoever sees it.
+    BlobObjects(Page<Digest>),
     /// → [`Answer::Repositories`]: in the order of names.
     Repositories(Page<RepositoryName>),
     /// → [`Answer::Tags`] or [`Answer::RepositoryUnknown`]: in the order of tags.
@@ -106,6 +108,13 @@ pub enum Answer {
         /// Whether there are more after the last.
         more: bool,
     },
+    /// See [`Query::BlobObjects`].
+    BlobObjects {
+        /// In order.
+        blobs: Vec<BlobObject>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
     /// See [`Query::Repositories`].
     Repositories {
         /// In order.
@@ -163,6 +172,8 @@ pub struct ClusterView {
     pub repositories: u64,
     /// What people call the cluster. Format 2.
     pub label: Option<String>,
+    /// Where the blobs went.
+    pub storage: StorageRow,
 }
 
 impl ClusterView {
@@ -260,6 +271,17 @@ pub struct UploadListed {
     pub by: PrincipalName,
     /// Whether it has ended and is only remembered.
     pub finished: bool,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobObject {
+    /// What they are.
+    pub digest: Digest,
+    /// The object.
+    pub key: ObjectKey,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// A row of the catalog.

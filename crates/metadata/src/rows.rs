@@ -27,6 +27,19 @@ pub struct ClusterRow {
     pub last_node: u64,
     /// What people call the cluster. Format 2.
     pub label: Option<String>,
+    /// Where the blobs went.
+    pub storage: StorageRow,
+}
+
+/// Where the blobs are, as far as it cannot be left to the settings of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageRow {
+    /// How often the blobs were moved from one store to another.
+    pub generation: u64,
+    /// The store that they were moved to last, without secrets; `None` before the first time, when the settings say it.
+    pub place: Option<String>,
+    /// The store that they are being moved to: what was written since that began may be there only.
+    pub moving_to: Option<String>,
 }
 
 /// A repository.

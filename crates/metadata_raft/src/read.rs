@@ -159,6 +159,7 @@ impl Member {
             | Query::Upload { .. }
             | Query::Authority => metadata::answer(&*view, query),
             Query::Uploads(_)
+            | Query::BlobObjects(_)
             | Query::Repositories(_)
             | Query::Tags { .. }
             | Query::Referrers { .. }

@@ -1,12 +1,13 @@
 //! What the tables answered, as it crosses the network.
 
 use metadata::{
-    Answer, BlobView, ClusterView, DeletionRow, Epoch, LogTime, ManifestView, ObjectKey,
-    ReferrerView, RepositoryView, TagView, UploadListed, UploadView,
+    Answer, BlobObject, BlobView, ClusterView, DeletionRow, Epoch, LogTime, ManifestView,
+    ObjectKey, ReferrerView, RepositoryView, TagView, UploadListed, UploadView,
 };
 
 use crate::error::{DecodeError, required};
 use crate::pb;
+use crate::rows::{storage_from, storage_to};
 use crate::upload::{parts_from, parts_to};
 use crate::words::{
     algorithm_from, algorithm_to, bits_to, cluster_from, digest_from, digest_option_from,
@@ -24,6 +25,10 @@ impl From<&Answer> for pb::Answer {
             Answer::Upload(view) => Kind::Upload((&**view).into()),
             Answer::Uploads { uploads, more } => Kind::Uploads(pb::UploadsPage {
                 uploads: uploads.iter().map(Into::into).collect(),
+                more: *more,
+            }),
+            Answer::BlobObjects { blobs, more } => Kind::BlobObjects(pb::BlobObjectsPage {
+                blobs: blobs.iter().map(Into::into).collect(),
                 more: *more,
             }),
             Answer::Repositories { repositories, more } => {
@@ -77,6 +82,10 @@ impl TryFrom<pb::Answer> for Answer {
                 uploads: all(page.uploads)?,
                 more: page.more,
             },
+            Kind::BlobObjects(page) => Answer::BlobObjects {
+                blobs: all(page.blobs)?,
+                more: page.more,
+            },
             Kind::Repositories(page) => Answer::Repositories {
                 repositories: all(page.repositories)?,
                 more: page.more,
@@ -117,6 +126,7 @@ impl From<&ClusterView> for pb::ClusterView {
             format: view.format,
             repositories: view.repositories,
             label: view.label.clone(),
+            storage: storage_to(&view.storage),
         }
     }
 }
@@ -131,6 +141,29 @@ impl TryFrom<pb::ClusterView> for ClusterView {
             format: view.format,
             repositories: view.repositories,
             label: view.label,
+            storage: storage_from(view.storage),
+        })
+    }
+}
+
+impl From<&BlobObject> for pb::BlobObject {
+    fn from(blob: &BlobObject) -> Self {
+        pb::BlobObject {
+            digest: digest_to(&blob.digest),
+            key: blob.key.to_string(),
+            size: blob.size,
+        }
+    }
+}
+
+impl TryFrom<pb::BlobObject> for BlobObject {
+    type Error = DecodeError;
+
+    fn try_from(blob: pb::BlobObject) -> Result<Self, DecodeError> {
+        Ok(BlobObject {
+            digest: digest_from(&blob.digest)?,
+            key: key_from(&blob.key)?,
+            size: blob.size,
         })
     }
 }

@@ -136,6 +136,8 @@ impl From<&Command> for pb::Command {
             }),
             Command::RemoveNode { node } => Kind::RemoveNode(node.0),
             Command::RaiseFormat { to } => Kind::RaiseFormat(*to),
+            Command::MoveStorage { to } => Kind::MoveStorage(to.clone()),
+            Command::SwitchStorage { generation } => Kind::SwitchStorage(*generation),
             Command::SetLabel { label } => Kind::SetLabel(label.clone()),
         };
         pb::Command { kind: Some(kind) }
@@ -210,6 +212,8 @@ impl TryFrom<pb::Command> for Command {
             },
             Kind::RemoveNode(node) => Command::RemoveNode { node: NodeId(node) },
             Kind::RaiseFormat(to) => Command::RaiseFormat { to },
+            Kind::MoveStorage(to) => Command::MoveStorage { to },
+            Kind::SwitchStorage(generation) => Command::SwitchStorage { generation },
             Kind::SetLabel(label) => Command::SetLabel { label },
         };
         known_format(command.format(), "a command")?;

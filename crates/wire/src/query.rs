@@ -42,6 +42,10 @@ impl From<&Query> for pb::Query {
                 after: page.after.map(upload_to),
                 limit: page.limit as u64,
             }),
+            Query::BlobObjects(page) => Kind::BlobObjects(pb::BlobObjectsQuery {
+                after: page.after.as_ref().map(digest_to),
+                limit: page.limit as u64,
+            }),
             Query::Repositories(page) => Kind::Repositories(pb::RepositoriesQuery {
                 after: page.after.as_ref().map(RepositoryName::to_string),
                 limit: page.limit as u64,
@@ -100,6 +104,10 @@ impl TryFrom<pb::Query> for Query {
             },
             Kind::Uploads(query) => Query::Uploads(Page {
                 after: upload_option_from(query.after.as_deref())?,
+                limit: limit_from(query.limit),
+            }),
+            Kind::BlobObjects(query) => Query::BlobObjects(Page {
+                after: digest_option_from(query.after)?,
                 limit: limit_from(query.limit),
             }),
             Kind::Repositories(query) => Query::Repositories(Page {

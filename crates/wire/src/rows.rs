@@ -3,7 +3,7 @@
 use metadata::{
     BlobLinkRow, BlobRow, BlobState, ClusterId, ClusterRow, DeletionRow, Epoch, LogIndex, LogTime,
     ManifestLinkRow, ManifestReference, ManifestRow, Progress, ReferrerRow, ReplyRow,
-    RepositoryRow, Row, SealedObject, TableId, TagRow, UploadRow, UploadState,
+    RepositoryRow, Row, SealedObject, StorageRow, TableId, TagRow, UploadRow, UploadState,
 };
 use prost::Message;
 
@@ -167,8 +167,26 @@ impl From<&ClusterRow> for pb::ClusterRow {
             replies_floor: row.replies_floor.0,
             last_node: row.last_node,
             label: row.label.clone(),
+            storage: storage_to(&row.storage),
         }
     }
+}
+
+/// A cluster whose blobs were never moved stores nothing about it.
+pub(crate) fn storage_to(row: &StorageRow) -> Option<pb::StorageRow> {
+    (*row != StorageRow::default()).then(|| pb::StorageRow {
+        generation: row.generation,
+        place: row.place.clone(),
+        moving_to: row.moving_to.clone(),
+    })
+}
+
+pub(crate) fn storage_from(row: Option<pb::StorageRow>) -> StorageRow {
+    row.map_or_else(StorageRow::default, |row| StorageRow {
+        generation: row.generation,
+        place: row.place,
+        moving_to: row.moving_to,
+    })
 }
 
 impl TryFrom<pb::ClusterRow> for ClusterRow {
@@ -185,6 +203,7 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
             replies_floor: LogIndex(row.replies_floor),
             last_node: row.last_node,
             label: row.label,
+            storage: storage_from(row.storage),
         })
     }
 }

@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 use metadata::{
-    Answer, BlobView, ClusterId, ClusterView, DeletionRow, Epoch, LogTime, ManifestView,
-    MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeView, ObjectKey, Page, Part, Payload,
-    PrincipalName, Query, ReferrerView, RepositoryView, SealedObject, TagView, UploadListed,
-    UploadView,
+    Answer, BlobObject, BlobView, ClusterId, ClusterView, DeletionRow, Epoch, LogTime,
+    ManifestView, MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeView, ObjectKey, Page, Part,
+    Payload, PrincipalName, Query, ReferrerView, RepositoryView, SealedObject, StorageRow, TagView,
+    UploadListed, UploadView,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use wire::{decode_answer, decode_query, encode_answer, encode_query};
@@ -51,6 +51,10 @@ fn queries_come_back_as_they_were() {
         Query::Uploads(Page {
             after: Some(upload),
             limit: 5,
+        }),
+        Query::BlobObjects(Page {
+            after: Some(digest()),
+            limit: 7,
         }),
         Query::Repositories(Page {
             after: Some(repository()),
@@ -140,6 +144,11 @@ fn answers_come_back_as_they_were() {
             format: 1,
             repositories: 3,
             label: Some("Blue".to_owned()),
+            storage: StorageRow {
+                generation: 3,
+                place: Some("s3://a".to_owned()),
+                moving_to: Some("s3://b".to_owned()),
+            },
         }),
         Answer::Nodes {
             nodes: vec![node_view(), node_view()],
@@ -169,6 +178,14 @@ fn answers_come_back_as_they_were() {
                 last_activity: LogTime(8),
                 by: PrincipalName::anonymous(),
                 finished: true,
+            }],
+            more: true,
+        },
+        Answer::BlobObjects {
+            blobs: vec![BlobObject {
+                digest: digest(),
+                key: key(),
+                size: 3,
             }],
             more: true,
         },

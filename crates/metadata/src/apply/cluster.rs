@@ -32,6 +32,9 @@ pub(super) fn found(state: &mut State<'_>, found: &FoundCluster) -> Result<Reply
     if found.node.0 == 0 {
         return Err(invalid("a node's id is above 0").into());
     }
+    if state.cluster.storage.moving_to.is_some() {
+        return Err(invalid("the blobs are being moved to another store").into());
+    }
     let (certificate, key) = (&found.authority_certificate, &found.sealed_authority_key);
     if certificate.len().max(key.len()) > AUTHORITY_BYTES_MAX {
         return Err(invalid("an authority larger than the log takes").into());

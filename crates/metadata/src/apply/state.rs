@@ -8,7 +8,7 @@ use crate::keys::{self, Key, Range};
 use crate::node::{NodeId, NodeRow};
 use crate::object_key::ClusterId;
 use crate::reply::Refusal;
-use crate::rows::{ClusterRow, RepositoryRow};
+use crate::rows::{ClusterRow, RepositoryRow, StorageRow};
 use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
 use crate::{FORMAT, FORMAT_MAX};
@@ -84,6 +84,7 @@ impl<'a> State<'a> {
             replies_floor: LogIndex(0),
             last_node: 0,
             label: None,
+            storage: StorageRow::default(),
         });
         cluster.time = cluster.time.max(stamped);
         Ok(State {

@@ -129,3 +129,20 @@ pub fn every_node_knows_the_format(tables: &dyn ReadTables) -> Result<(), Broken
     }
     Ok(())
 }
+
+/// Blobs are moved while nobody is in the cluster but one node, and have a place once they were moved.
+///
+/// # Errors
+/// [`Broken`].
+pub fn storage_is_moved_by_one_node(tables: &dyn ReadTables) -> Result<(), Broken> {
+    let Some(cluster) = cluster(tables)? else {
+        return Ok(());
+    };
+    let storage = &cluster.storage;
+    let is_moved = storage.generation > 0;
+    if is_moved != storage.place.is_some() || (storage.moving_to.is_some() && cluster.last_node > 0)
+    {
+        return broken(format!("{storage:?} and node {}", cluster.last_node));
+    }
+    Ok(())
+}

@@ -17,6 +17,7 @@ mod properties;
 mod replies;
 mod roster;
 mod sparse_images;
+mod storage;
 mod succession;
 mod upload_ends;
 mod uploads;

@@ -19,7 +19,8 @@ macro_rules! kinds {
 kinds!(command_kind, COMMANDS, Command:
     InitializeCluster, CreateUpload, BeginWrite, Checkpoint, Acknowledge, AcknowledgeCheckpoint, SealUpload,
     FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted,
-    FoundCluster, IssueJoinToken, JoinNode, AnnounceNode, RemoveNode, RaiseFormat, SetLabel);
+    FoundCluster, IssueJoinToken, JoinNode, AnnounceNode, RemoveNode, RaiseFormat, MoveStorage,
+    SwitchStorage, SetLabel);
 kinds!(reply_kind, REPLIES, Reply:
     Done, Initialized, UploadCreated, WriteGranted, Checkpointed, Acknowledged, Sealed, BlobFinished, Mounted,
     MountMissed, ManifestPut, DeletionContinues, Founded, NodeJoined, Refused);

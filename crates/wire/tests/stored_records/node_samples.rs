@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use metadata::{
     AuthorityRow, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof, JoinTokenId,
-    JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow, Row, TableId,
+    JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow, Row, StorageRow,
+    TableId,
 };
 
 use crate::samples::cluster;
@@ -71,6 +72,13 @@ pub fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("", Command::RemoveNode { node: NodeId(5) }),
         ("", Command::RaiseFormat { to: 2 }),
+        (
+            "",
+            Command::MoveStorage {
+                to: "s3://images/registry?region=eu-west-1".to_owned(),
+            },
+        ),
+        ("", Command::SwitchStorage { generation: 2 }),
     ];
     commands.extend(later_commands().into_iter().map(|command| ("", command)));
     commands.retain(|(_, command)| command.format() <= FORMAT_MAX);
@@ -95,6 +103,26 @@ pub fn cluster_row(format: u32) -> Row {
         replies_floor: LogIndex(4),
         last_node: 5,
         label: (format > 1).then(|| "Blue cluster".to_owned()),
+        storage: StorageRow::default(),
+    })
+}
+
+/// The cluster's row of a node whose blobs were moved, and are being moved again.
+fn moving_row() -> Row {
+    Row::Cluster(ClusterRow {
+        cluster: Some(cluster()),
+        time: LogTime(1_700_000_000_123),
+        format: 1,
+        repositories: 2,
+        replies: 3,
+        replies_floor: LogIndex(4),
+        last_node: 0,
+        label: None,
+        storage: StorageRow {
+            generation: 1,
+            place: Some("s3://images/old".to_owned()),
+            moving_to: Some("http://127.0.0.1:3900/images/new".to_owned()),
+        },
     })
 }
 
@@ -126,6 +154,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
     };
     let mut rows = vec![
         (TableId::Cluster, "founded", cluster_row(1)),
+        (TableId::Cluster, "moving", moving_row()),
         (TableId::Node, "", Row::Node(node)),
         (TableId::Node, "removed", Row::Node(removed)),
         (TableId::JoinToken, "", Row::JoinToken(token)),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use metadata::{
     BlobLinkRow, BlobRow, BlobState, ClusterRow, CommandId, DeletionRow, Epoch, LogIndex, LogTime,
     ManifestLinkRow, ManifestRow, Payload, Progress, ReferrerRow, Reply, ReplyRow, RepositoryRow,
-    Row, TableId, TagRow, UploadRow, UploadState,
+    Row, StorageRow, TableId, TagRow, UploadRow, UploadState,
 };
 use oci::{Algorithm, MediaType, RepositoryName};
 
@@ -34,6 +34,7 @@ fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
         replies_floor: LogIndex(4),
         last_node: 0,
         label: None,
+        storage: StorageRow::default(),
     };
     let repository = RepositoryRow {
         created: LogTime(5),
