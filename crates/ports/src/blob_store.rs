@@ -1,8 +1,8 @@
 //! The port to blob storage: durable objects under keys that the log chooses.
 //!
 //! Only what every S3-compatible store has is asked for: put, ranged get, multipart, list and delete. Nothing is
-//! copied or renamed, and whether an object exists is asked in one place only (`object_size`, PROTOCOLS: rule of the
-//! sealed upload). No key is ever written twice with other bytes.
+//! copied or renamed within a store, and whether an object exists is asked only to settle a sealed upload and to move
+//! objects to another store (`object_size`). No key is ever written twice with other bytes.
 
 pub mod faulty;
 pub mod memory;
@@ -46,7 +46,7 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Streams the bytes of `span`, which lies within the object. The stream fails rather than end early.
     async fn read(&self, key: &ObjectKey, span: ByteSpan) -> Result<ByteStream, BlobFailure>;
 
-    /// The size of an object, by a ranged get of one byte. Asked only to settle a sealed upload.
+    /// The size of an object, by a ranged get of one byte. Asked only to settle a sealed upload and to move objects.
     async fn object_size(&self, key: &ObjectKey) -> Result<u64, BlobFailure>;
 
     /// Deletes objects; those that do not exist are no error. May be repeated.

@@ -14,6 +14,17 @@ pub struct Caller {
     pub deadline: Deadline,
 }
 
+impl Caller {
+    /// The node, for its own work.
+    pub(crate) fn itself(deadline: Deadline) -> Caller {
+        Caller {
+            principal: PrincipalName::anonymous(),
+            may_push: true,
+            deadline,
+        }
+    }
+}
+
 /// An answer, and what is known of its age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served<T> {

@@ -35,7 +35,7 @@ impl Registry {
         Ok(last.filter(|_| more))
     }
 
-    async fn expire(&self, listed: &UploadListed) -> Result<(), Error> {
+    pub(crate) async fn expire(&self, listed: &UploadListed) -> Result<(), Error> {
         let (upload, repository) = (listed.upload, &listed.repository);
         let caller = Caller {
             principal: listed.by.clone(),

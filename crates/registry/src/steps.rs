@@ -80,6 +80,20 @@ steps! {
     DELETE_BLOB_BEFORE_ENTRY = "registry::delete_blob::before_entry";
     /// It is gone; the client does not know yet.
     DELETE_BLOB_AFTER_ENTRY = "registry::delete_blob::after_entry";
+    /// The store is marked, and the move is about to be recorded.
+    MOVE_BEFORE_BEGIN = "registry::move::before_begin";
+    /// The move is recorded; nothing is in the new store yet.
+    MOVE_AFTER_BEGIN = "registry::move::after_begin";
+    /// A copy is about to be made.
+    MOVE_BEFORE_COPY = "registry::move::before_copy";
+    /// An object is in both stores.
+    MOVE_AFTER_COPY = "registry::move::after_copy";
+    /// Everything is in the new store, which is not marked yet.
+    MOVE_BEFORE_MARKER = "registry::move::before_marker";
+    /// The new store is marked, and the switch is about to be recorded.
+    MOVE_BEFORE_SWITCH = "registry::move::before_switch";
+    /// The switch is recorded; this node still uses both stores.
+    MOVE_AFTER_SWITCH = "registry::move::after_switch";
     /// Objects whose time has come are about to be removed.
     SWEEP_BEFORE_DELETE = "registry::sweep::before_delete";
     /// They are gone; the queue still has them.

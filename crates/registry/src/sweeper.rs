@@ -14,14 +14,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
-use metadata::{
-    Answer, Command, DELETIONS_PER_ENTRY_MAX, DeletionRow, LogTime, ObjectKey, Query, Reply,
-};
+use metadata::{Answer, Command, DELETIONS_PER_ENTRY_MAX, DeletionRow, ObjectKey, Query, Reply};
 use oci::UploadId;
-use ports::Deadline;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::log_clock::LogClock;
 use crate::{Error, Registry, metric, steps};
 
 /// So many multipart uploads are aborted at once.
@@ -37,8 +35,7 @@ pub type SweepPermit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 pub struct Sweeper {
     registry: Registry,
     permit: Option<SweepPermit>,
-    /// The log's time when it was last seen to advance, and when that was.
-    log_time: Option<(LogTime, Instant)>,
+    clock: LogClock,
     /// When idle uploads are looked for next; at once after a start.
     uploads_due: Option<Instant>,
     /// How far the uploads were looked through.
@@ -52,7 +49,7 @@ impl Sweeper {
         Sweeper {
             registry,
             permit: None,
-            log_time: None,
+            clock: LogClock::default(),
             uploads_due: None,
             uploads_after: None,
         }
@@ -117,7 +114,10 @@ impl Sweeper {
     /// # Errors
     /// Those of the log and the store; the page is looked through again then.
     pub async fn expire_uploads(&mut self) -> Result<bool, Error> {
-        let now = self.now(self.registry.deadline_from_now()).await?;
+        let now = self
+            .clock
+            .now(&self.registry, self.registry.deadline_from_now())
+            .await?;
         self.uploads_after = self.registry.expire_page(self.uploads_after, now).await?;
         let more = self.uploads_after.is_some();
         if !more {
@@ -133,7 +133,7 @@ impl Sweeper {
     pub async fn step(&mut self) -> Result<usize, Error> {
         let registry = self.registry.clone();
         let deadline = registry.deadline_from_now();
-        let now = self.now(deadline).await?;
+        let now = self.clock.now(&registry, deadline).await?;
         let limit = registry
             .settings()
             .sweep_batch
@@ -148,20 +148,6 @@ impl Sweeper {
             return Ok(0);
         }
         registry.remove(objects).await
-    }
-
-    async fn now(&mut self, deadline: Deadline) -> Result<LogTime, Error> {
-        let view = match self.registry.read(Query::Cluster, deadline).await? {
-            Answer::Cluster(view) => view,
-            other => return Err(Error::unexpected_answer(&other)),
-        };
-        let (time, seen) = match self.log_time {
-            Some((time, seen)) if time >= view.time => (time, seen),
-            _ => (view.time, Instant::now()),
-        };
-        self.log_time = Some((time, seen));
-        let elapsed: Duration = seen.elapsed();
-        Ok(time.plus_ms(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 

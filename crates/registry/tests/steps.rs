@@ -15,6 +15,7 @@ use metadata::{Command, Page};
 use oci::{MediaType, Reference, RepositoryName, Tag};
 use registry::{Error, ManifestPush, MountOutcome, Sweeper, steps};
 use world::clients::{Client, request};
+use world::site::{Site, finish};
 use world::{World, content, repository, sha256};
 
 const TRIES: usize = 10;
@@ -44,6 +45,38 @@ async fn live(world: &World) {
         }
     }
     delete(world, &[&small, &large], &[&config, &layer]).await;
+    move_away().await;
+}
+
+/// The blobs of a node are moved; when it dies it is started again.
+async fn move_away() {
+    let site = Site::new();
+    let (small, large) = (content(1, 40), content(2, 400));
+    let (node, _) = site.start().await;
+    for blob in [&small, &large] {
+        let pushed = Client::Docker.push(&node.registry, blob).await;
+        pushed.expect("the push gets through");
+    }
+    for _ in 0..TRIES {
+        let (node, mover) = site.start().await;
+        let is_moved = node.view().await.storage.generation > 0;
+        let moved = tokio::spawn(async move {
+            let mover = match mover {
+                Some(mover) => mover,
+                None if is_moved => return,
+                None => node.begin().begin().await.expect("it begins"),
+            };
+            finish(mover).await;
+        });
+        if moved.await.is_ok() {
+            break;
+        }
+    }
+    let (node, mover) = site.start().await;
+    assert!(mover.is_none() && node.view().await.storage.generation == 1);
+    for blob in [&small, &large] {
+        node.assert_blob(blob).await;
+    }
 }
 
 fn image(config: &[u8], layer: &[u8], filler: usize) -> Bytes {

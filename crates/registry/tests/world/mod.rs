@@ -8,6 +8,7 @@
 pub mod clients;
 pub mod images;
 pub mod requests;
+pub mod site;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
