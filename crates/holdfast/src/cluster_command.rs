@@ -105,10 +105,10 @@ pub enum ClusterCommand {
 #[derive(Debug, Args)]
 pub struct Asked {
     #[command(flatten)]
-    config: ConfigArguments,
+    pub config: ConfigArguments,
     /// Prints JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Asks, and prints the answer.

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cluster_command::ClusterCommand;
 use crate::config::Given;
+use crate::move_command::MoveArguments;
 use crate::up::UpArguments;
 use crate::version;
 
@@ -48,7 +49,7 @@ pub enum Command {
     /// Shows or checks the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Checks the store of blobs
+    /// Checks the store of blobs, or moves the blobs to another
     #[command(subcommand)]
     Storage(StorageCommand),
     /// Prints a script that completes this command line in a shell
@@ -81,6 +82,13 @@ pub enum StorageCommand {
     /// Tries each call that Holdfast makes to its store with small objects of its own, which it removes, and prints a
     /// table of what worked and which permission is missing where something did not. May be run beside a running node.
     Check(ConfigArguments),
+    /// Moves all blobs of a running node to S3-compatible storage, while it serves
+    ///
+    /// Moves all blobs of the node that runs on this machine with the data folder that --data names to S3-compatible storage,
+    /// while it goes on serving, and shows how far it is. When all are there the node uses the new store, and the command
+    /// says which settings its next start needs. The move goes on if this command is ended or the node is restarted; the same
+    /// command shows it again. A node of a cluster does not move: move first, then found the cluster.
+    Move(MoveArguments),
 }
 
 /// How the registry is run.

@@ -11,7 +11,9 @@ mod control;
 mod crypto;
 mod failure;
 mod logging;
+mod move_command;
 mod restore_command;
+mod s3_place;
 mod serve;
 #[cfg(feature = "failpoints")]
 mod steps;
@@ -58,6 +60,7 @@ fn run(command: Command) -> Result<(), Failure> {
             print("the configuration is right\n")
         }
         Command::Config(ConfigCommand::Reference) => print(&config::reference()),
+        Command::Storage(StorageCommand::Move(arguments)) => move_command::run(&arguments),
         Command::Storage(StorageCommand::Check(arguments)) => storage::check(&load(&arguments)?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -40,6 +40,15 @@ pub enum Order {
     },
     /// Raise the log's format.
     Upgrade,
+    /// Move the blobs to another store.
+    MoveBlobs {
+        /// Where to, without secrets.
+        to: String,
+        /// An upload with parts in the old store that nobody has written to for so many seconds is ended.
+        idle_seconds: u64,
+    },
+    /// Tell how far the blobs are moved.
+    MoveStatus,
 }
 
 /// What is answered.

@@ -17,7 +17,7 @@ use super::client::socket_of;
 use super::message::{Order, Outcome};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::serve::{DataFolder, default_peer_address, take_peer_port};
+use crate::serve::{BlobMove, DataFolder, default_peer_address, take_peer_port};
 
 /// Orders at once.
 const ORDERS_MAX: usize = 16;
@@ -43,6 +43,7 @@ pub fn serve(
     data: &DataFolder,
     cluster: &Cluster,
     settings: &Settings,
+    moves: &BlobMove,
 ) -> Result<Answering, Failure> {
     let unusable = |error: io::Error| {
         Failure::new(format!(
@@ -64,6 +65,7 @@ pub fn serve(
         peer_address: settings.cluster.peer_address.clone(),
         peer_listen: settings.cluster.peer_listen,
         token_life: settings.cluster.token_life.0,
+        moves: moves.clone(),
     });
     Ok(Answering(tokio::spawn(accept(listener, control))))
 }
@@ -91,6 +93,7 @@ struct Control {
     peer_address: Option<String>,
     peer_listen: Option<std::net::SocketAddr>,
     token_life: Duration,
+    moves: BlobMove,
 }
 
 impl Control {
@@ -120,6 +123,7 @@ impl Control {
         let cluster = &self.cluster;
         match order {
             Order::Init { peer_address } => {
+                self.moves.refuse_founding()?;
                 // Before the port is taken, which it is.
                 cluster
                     .check_alone()
@@ -141,6 +145,14 @@ impl Control {
             Order::Promote { node } => told(cluster.promote(NodeId(node)).await),
             Order::TransferLeader { to } => told(cluster.transfer_leader(to.map(NodeId)).await),
             Order::Upgrade => told(cluster.upgrade().await),
+            Order::MoveBlobs { to, idle_seconds } => {
+                if cluster.check_alone().is_err() {
+                    return Err("the blobs of a cluster are not moved, only those of a node that is alone: move them before `holdfast cluster init`".to_owned());
+                }
+                let idle_max = Duration::from_secs(idle_seconds);
+                told(self.moves.begin(&to, idle_max).await)
+            }
+            Order::MoveStatus => told(Ok::<_, String>(self.moves.state())),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! PROTOCOLS, "The balancer's part": readiness fails, the lead is handed over, connections are drained, the sweep ends,
 //! the log is closed.
 
+mod blob_move;
 mod data_folder;
 mod file_limit;
 mod greeting;
@@ -15,6 +16,7 @@ mod parent;
 mod peer_port;
 mod stop;
 
+pub use blob_move::{BlobMove, MoveState};
 pub use data_folder::{DataFolder, blobs_below};
 pub use file_limit::raise as raise_file_limit;
 pub use greeting::name_for_clients;
@@ -26,12 +28,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobs::StorageSettings;
 use ports::{BlobStore, RandomIds};
-use registry::{Parts, Registry, SweepPermit, Sweeper};
+use registry::{MovableStore, Parts, Registry, SweepPermit, Sweeper};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Configuration, Settings, api_settings, registry_settings, storage_settings};
+use crate::config::{Configuration, api_settings, registry_settings, storage_settings};
 use crate::control;
 use crate::failure::Failure;
 use crate::version;
@@ -73,7 +76,9 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         data_folder::DataFolder::open(&settings.server.data, settings.server.free_space_min)?;
     crate::crypto::install();
     let metrics = metrics::install()?;
-    let blobs = open_blobs(settings, &data).await?;
+    let storage = storage_settings(settings, &data.blobs());
+    let movable = MovableStore::new(open_blobs(&storage).await?);
+    let blobs: Arc<dyn BlobStore> = Arc::new(movable.clone());
     let log = Arc::new(LateStore::new());
     let registry = Registry::new(Parts {
         metadata: Arc::clone(&log) as _,
@@ -81,12 +86,13 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         ids: Arc::new(RandomIds),
         settings: registry_settings(settings),
     });
+    let stop = CancellationToken::new();
+    let moves = BlobMove::new(registry.clone(), movable, storage, stop.clone());
     let addresses: Vec<SocketAddr> = listening
         .listeners
         .iter()
         .filter_map(|l| l.local_addr().ok())
         .collect();
-    let stop = CancellationToken::new();
     let without_delay = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
@@ -119,8 +125,12 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         node = Node::open(opening) => node?,
         _ = signals.next() => return Ok(()),
     };
+    if node.cluster().check_alone().is_ok() {
+        // Before anybody reads or writes a blob.
+        moves.go_on(&*node.store()).await?;
+    }
     log.open(node.store());
-    let control = control::serve(&data, node.cluster(), settings)?;
+    let control = control::serve(&data, node.cluster(), settings, &moves)?;
     let cluster = node.cluster().clone();
     let permit: SweepPermit = Arc::new(move || {
         let cluster = cluster.clone();
@@ -161,16 +171,14 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("the sweep failed: {error}")))?;
     drained(&registry).await;
     drop(control);
+    moves.ended().await;
     node.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn open_blobs(
-    settings: &Settings,
-    data: &data_folder::DataFolder,
-) -> Result<Arc<dyn BlobStore>, Failure> {
-    let opened = blobs::open(&storage_settings(settings, &data.blobs())).await;
+async fn open_blobs(storage: &StorageSettings) -> Result<Arc<dyn BlobStore>, Failure> {
+    let opened = blobs::open(storage).await;
     opened
         .map_err(|failure| Failure::new(format!("{failure}; `holdfast storage check` tells more")))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::store::S3Place;
+use crate::s3_place::S3Place;
 
 /// The most members; more than seven make a group slower and no safer.
 const MEMBERS_MAX: i64 = 7;

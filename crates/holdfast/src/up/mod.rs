@@ -19,7 +19,6 @@ mod recovery_key;
 mod screen;
 mod spoken;
 mod state;
-mod store;
 mod table;
 
 pub use arguments::UpArguments;
@@ -109,7 +108,13 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
     plan.save(folder.path())?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(format!("this program cannot find itself: {error}")))?;
-    let mut node_settings = store::settings(s3, &blobs);
+    let mut node_settings = match s3 {
+        Some(place) => place.settings(),
+        None => vec![
+            ("storage.kind", "folder".to_owned()),
+            ("storage.folder.path", blobs.display().to_string()),
+        ],
+    };
     node_settings.push(("log.format", "text".to_owned()));
     if !LOG_LEVELS
         .iter()

@@ -1,4 +1,4 @@
-//! The blobs of one node go to another store: one entry begins it, one switches. Rule 5.12.
+//! The blobs of one node go to another store: one entry begins it, one switches. Rule 5.13.
 
 use metadata::{Answer, Command, PLACE_BYTES_MAX, Query, Refusal, Reply, StorageRow};
 

@@ -1,9 +1,10 @@
-//! Where the nodes keep blobs: one folder that all of them share, or object storage.
+//! A place in S3-compatible storage, as people write it on the command line: `s3://BUCKET/PREFIX` or
+//! `http://HOST:PORT/BUCKET/PREFIX`. It never holds a secret.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
+use blobs::{S3Settings, StorageKind, StorageSettings};
 use url::Url;
 
 /// A bucket, and what all keys in it begin with.
@@ -72,27 +73,58 @@ impl fmt::Display for S3Place {
     }
 }
 
-/// The settings by which each node finds the store: names and values.
-pub fn settings(s3: Option<&S3Place>, folder: &Path) -> Vec<(&'static str, String)> {
-    let Some(s3) = s3 else {
-        return vec![
-            ("storage.kind", "folder".to_owned()),
-            ("storage.folder.path", folder.display().to_string()),
-        ];
-    };
-    let mut settings = vec![
-        ("storage.kind", "s3".to_owned()),
-        ("storage.s3.bucket", s3.bucket.clone()),
-    ];
-    let optional = [
-        ("storage.s3.prefix", &s3.prefix),
-        ("storage.s3.endpoint", &s3.endpoint),
-        ("storage.s3.region", &s3.region),
-    ];
-    for (name, value) in optional {
-        settings.extend(value.clone().map(|value| (name, value)));
+impl S3Place {
+    /// The bucket that the settings name, if they name one.
+    pub fn of(s3: &S3Settings) -> Option<S3Place> {
+        let prefix = s3.prefix.trim_matches('/');
+        (!s3.bucket.is_empty()).then(|| S3Place {
+            bucket: s3.bucket.clone(),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+            endpoint: s3.endpoint.clone(),
+            region: s3.region.clone(),
+        })
     }
-    settings
+
+    /// Its name with the region, if it has one: what it is read from again.
+    pub fn address(&self) -> String {
+        match &self.region {
+            None => self.to_string(),
+            Some(region) => {
+                let region = url::form_urlencoded::byte_serialize(region.as_bytes());
+                format!("{self}?region={}", region.collect::<String>())
+            }
+        }
+    }
+
+    /// The settings by which a node finds it: names and values.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("storage.kind", "s3".to_owned()),
+            ("storage.s3.bucket", self.bucket.clone()),
+        ];
+        let optional = [
+            ("storage.s3.prefix", &self.prefix),
+            ("storage.s3.endpoint", &self.endpoint),
+            ("storage.s3.region", &self.region),
+        ];
+        for (name, value) in optional {
+            settings.extend(value.clone().map(|value| (name, value)));
+        }
+        settings
+    }
+
+    /// The settings of a store that is this place, and in all else (credentials, encryption, times) as `storage` says.
+    pub fn storage(&self, storage: &StorageSettings) -> StorageSettings {
+        let mut storage = storage.clone();
+        storage.kind = StorageKind::S3;
+        storage.s3.bucket.clone_from(&self.bucket);
+        storage.s3.prefix = self.prefix.clone().unwrap_or_default();
+        storage.s3.endpoint.clone_from(&self.endpoint);
+        if self.region.is_some() {
+            storage.s3.region.clone_from(&self.region);
+        }
+        storage
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +133,8 @@ mod tests {
 
     fn shown(text: &str) -> String {
         match text.parse::<S3Place>() {
-            Ok(place) => settings(Some(&place), Path::new("/never"))
+            Ok(place) => place
+                .settings()
                 .iter()
                 .map(|(name, value)| format!("{}={value}", name.rsplit('.').next().unwrap()))
                 .collect::<Vec<_>>()
@@ -130,6 +163,21 @@ mod tests {
         }
         assert!(shown("s3://key:secret@images").contains("no credentials"));
         assert!(shown("s3://images?endpoint=x").contains("`endpoint`"));
+    }
+
+    #[test]
+    fn address_and_settings_lead_back_to_the_place() {
+        for text in [
+            "s3://images",
+            "s3://images/a/b?region=eu-west-1",
+            "http://127.0.0.1:3900/images/trial?region=garage",
+        ] {
+            let place: S3Place = text.parse().unwrap();
+            assert_eq!(place.address(), text);
+            let storage = place.storage(&StorageSettings::default());
+            assert_eq!(S3Place::of(&storage.s3), Some(place));
+        }
+        assert_eq!(S3Place::of(&S3Settings::default()), None);
     }
 
     #[test]
