@@ -4,6 +4,7 @@
 //! The rule: after a restart everything acknowledged is there byte for byte, and the one operation that was under way has
 //! happened or has not. Design: `docs/architecture.md`, "Uploads", the table "the node dies … and then".
 
+pub mod choice;
 pub mod content;
 pub mod ledger;
 pub mod operation;

@@ -62,7 +62,9 @@ impl Family {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_may_be_the_last_one() {
     let listed = tools::run(Command::new(holdfast::program().unwrap()).arg("steps")).unwrap();
-    let steps: Vec<&str> = listed.lines().collect();
+    // Those of a move have a test of their own, `moves`.
+    let is_of_a_move = |step: &&str| step.starts_with("registry::move::");
+    let steps: Vec<&str> = listed.lines().filter(|step| !is_of_a_move(step)).collect();
     assert!(
         steps.len() > 20,
         "too few steps: is this a build with fail points?\n{listed}"

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use blobs::check::{self, CheckStep};
 use blobs::{S3Settings, S3Store, Secret, StorageKind};
 use harness::GarageServer;
-use metadata::{ClusterId, Epoch, ObjectKey};
+use metadata::{ClusterId, Epoch, MultipartId, ObjectKey};
 use oci::UploadId;
 use ports::blob_store::suite::{Subject, pattern};
-use ports::{BlobFailure, BlobStore, Target};
+use ports::{BlobFailure, BlobStore, CompletedPart, Target};
 
 /// One server for the cases that run at the same time, each of which works below a cluster id of its own. It ends
 /// with the last of them.
@@ -54,6 +54,23 @@ async fn the_check_passes() {
     let store = S3Store::open(&settings(&server)).await.unwrap();
     let steps = check::run(&store, StorageKind::S3).await;
     assert!(steps.iter().all(CheckStep::is_passed), "{steps:#?}");
+}
+
+/// What was begun in a folder, before the blobs were moved here, is still aborted when its upload ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn multipart_upload_of_another_store_is_unknown() {
+    let server = garage();
+    let store = S3Store::open(&settings(&server)).await.unwrap();
+    let folder_id = MultipartId("0123456789abcdef0123456789abcdef".into());
+    store.abort_multipart(&key(), &folder_id).await.unwrap();
+    let part = CompletedPart {
+        number: 1,
+        etag: String::new(),
+        size: 1,
+    };
+    let completed = store.complete_multipart(&key(), &folder_id, &[part]).await;
+    let unknown = matches!(completed, Err(BlobFailure::NoSuchUpload { .. }));
+    assert!(unknown, "{completed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
