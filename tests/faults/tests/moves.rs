@@ -64,6 +64,15 @@ async fn move_and_check() -> anyhow::Result<()> {
             let settled = worker.settle(&server.client()).await;
             settled.with_context(|| format!("after kill {kill}"))?;
         }
+        // Pulled from whichever store has it, while the move goes on.
+        for ledger in workers
+            .iter()
+            .map(|(worker, _)| &worker.ledger)
+            .chain([&keeper.ledger])
+        {
+            let verified = ledger.verify(&server.client()).await;
+            verified.with_context(|| format!("after kill {kill}"))?;
+        }
     }
     let mut moving = order(server.data(), &to)?;
     let crowd = Crowd::work(&mut workers, &server);
