@@ -93,8 +93,7 @@ impl BlobMove {
         }
     }
 
-    /// Makes sure that the store is the one where the blobs are, and goes on with the move that `log` has. Comes before
-    /// anybody uses a blob.
+    /// Goes on with the move that `log` has. Comes before anybody uses a blob; [`check_store`] came before.
     ///
     /// # Errors
     /// One line that names the fix.
@@ -108,7 +107,6 @@ impl BlobMove {
             Answer::Cluster(view) => view,
             _ => return Err(Failure::new("the log does not say where the blobs are")),
         };
-        self.check_store(&view).await?;
         let Some(to) = &view.storage.moving_to else {
             return Ok(());
         };
@@ -127,42 +125,6 @@ impl BlobMove {
         tracing::info!(%to, "the move of the blobs goes on");
         self.run(mover, from, place);
         Ok(())
-    }
-
-    async fn check_store(&self, view: &ClusterView) -> Result<(), Failure> {
-        let (row, shared) = (&view.storage, &self.shared);
-        let Some(cluster) = view
-            .cluster
-            .filter(|_| row.generation > 0 || row.moving_to.is_some())
-        else {
-            return Ok(());
-        };
-        match belongs_to(&shared.store, cluster, row.generation).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(wrong_store(row, &shared.store.describe())),
-            Err(failure) if self.is_named_by(row) => {
-                tracing::warn!(%failure, "the store of blobs does not answer now");
-                Ok(())
-            }
-            Err(failure) => Err(Failure::new(format!(
-                "{failure}: it cannot be told whether {} is where the blobs are",
-                shared.store.describe()
-            ))),
-        }
-    }
-
-    /// Whether the settings name the very place that the log does.
-    fn is_named_by(&self, row: &StorageRow) -> bool {
-        let storage = &self.shared.storage;
-        let named = row
-            .place
-            .as_deref()
-            .and_then(|place| place.parse::<S3Place>().ok());
-        let set = match storage.kind {
-            StorageKind::S3 => S3Place::of(&storage.s3),
-            StorageKind::Folder => None,
-        };
-        named.is_some_and(|named| set.is_some_and(|set| set.to_string() == named.to_string()))
     }
 
     /// Begins to move, or goes on showing the move to the same place. May be called again.
@@ -297,6 +259,48 @@ impl BlobMove {
             task: Some(task),
         });
     }
+}
+
+/// Makes sure that `store`, opened with `storage`, is the one where the blobs are, as the log shows it to a node that is alone.
+/// Comes before anything is done with it, even before a cluster is founded.
+///
+/// # Errors
+/// One line that names the fix.
+pub async fn check_store(
+    store: &dyn BlobStore,
+    storage: &StorageSettings,
+    view: &ClusterView,
+) -> Result<(), Failure> {
+    let row = &view.storage;
+    let is_asked = row.generation > 0 || row.moving_to.is_some();
+    let Some(cluster) = view.cluster.filter(|_| is_asked) else {
+        return Ok(());
+    };
+    match belongs_to(store, cluster, row.generation).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(wrong_store(row, &store.describe())),
+        Err(failure) if is_named_by(storage, row) => {
+            tracing::warn!(%failure, "the store of blobs does not answer now");
+            Ok(())
+        }
+        Err(failure) => Err(Failure::new(format!(
+            "{failure}: it cannot be told whether {} is where the blobs are",
+            store.describe()
+        ))),
+    }
+}
+
+/// Whether the settings name the very place that the log does.
+fn is_named_by(storage: &StorageSettings, row: &StorageRow) -> bool {
+    let named = row
+        .place
+        .as_deref()
+        .and_then(|place| place.parse::<S3Place>().ok());
+    let set = match storage.kind {
+        StorageKind::S3 => S3Place::of(&storage.s3),
+        StorageKind::Folder => None,
+    };
+    named.is_some_and(|named| set.is_some_and(|set| set.to_string() == named.to_string()))
 }
 
 fn remind(state: &MoveState) {

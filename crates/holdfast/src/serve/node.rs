@@ -15,9 +15,10 @@ use metadata_client::{Client, MemberAddress};
 use metadata_raft::{FirstStart, Member};
 use ports::{BlobStore, Deadline, MetadataStore, RandomIds};
 
+use super::blob_move::check_store;
 use super::data_folder::DataFolder;
 use super::peer_port::{self, PeerPort};
-use crate::config::{FIRST_NODE, Settings, member_config};
+use crate::config::{FIRST_NODE, Settings, member_config, storage_settings};
 use crate::failure::Failure;
 use crate::version;
 
@@ -92,11 +93,14 @@ impl Node {
         let member = Member::open(config).await.map_err(failed)?;
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
         let answered = member.read(Query::Cluster, deadline).await;
-        let cluster = match answered.map_err(failed)?.answer {
-            Answer::Cluster(view) => view.cluster,
-            _ => None,
+        let Answer::Cluster(view) = answered.map_err(failed)?.answer else {
+            return Err(Failure::new("the metadata log does not tell its cluster"));
         };
-        let cluster = cluster.ok_or_else(|| Failure::new("the metadata log has no cluster id"))?;
+        let storage = storage_settings(opening.settings, &opening.data.blobs());
+        check_store(&*opening.blobs, &storage, &view).await?;
+        let cluster = view
+            .cluster
+            .ok_or_else(|| Failure::new("the metadata log has no cluster id"))?;
         opening.node(Making {
             folder,
             identity: None,
