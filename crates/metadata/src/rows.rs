@@ -40,6 +40,8 @@ pub struct StorageRow {
     pub place: Option<String>,
     /// The store that they are being moved to: what was written since that began may be there only.
     pub moving_to: Option<String>,
+    /// The clusters that this one was restored from, below whose prefixes some of its objects are.
+    pub borrowed: Vec<ClusterId>,
 }
 
 /// A repository.

@@ -8,14 +8,16 @@
 //! What does not come along: nodes, join tokens and authorities, since the new cluster trusts nobody of the old one; uploads
 //! that have not become blobs, since a node of the old cluster may still be writing under their keys; the delete queue,
 //! since everything in it lies below the old cluster's prefix and is borrowed. The log's time, its format, what is
-//! remembered of replies and all that people pushed stay as they are.
+//! remembered of replies and all that people pushed stay as they are. How often the old cluster moved its blobs, and where to, is
+//! about its own marks in its stores: the new one begins with the store that it is given. But it keeps whose objects it borrowed,
+//! which have to be moved, too.
 
 use std::ops::ControlFlow;
 
 use crate::apply::ApplyFailure;
 use crate::keys;
 use crate::object_key::ClusterId;
-use crate::rows::ClusterRow;
+use crate::rows::{ClusterRow, StorageRow};
 use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
 use crate::{FORMAT_MAX, Row};
@@ -58,6 +60,12 @@ pub fn succeed(
     }
     cluster.cluster = Some(successor);
     cluster.last_node = 0;
+    let mut borrowed = std::mem::take(&mut cluster.storage.borrowed);
+    borrowed.push(from);
+    cluster.storage = StorageRow {
+        borrowed,
+        ..StorageRow::default()
+    };
     let key = keys::cluster();
     tables.put(key.table(), key.bytes(), cluster.into_row())?;
     Ok(())

@@ -114,6 +114,7 @@ async fn assert_moved(site: &Site, blobs: &[Bytes]) {
         generation: 1,
         place: Some(TO.to_owned()),
         moving_to: None,
+        borrowed: Vec::new(),
     };
     assert_eq!(node.view().await.storage, moved);
     for blob in blobs {

@@ -141,7 +141,7 @@ impl TryFrom<pb::ClusterView> for ClusterView {
             format: view.format,
             repositories: view.repositories,
             label: view.label,
-            storage: storage_from(view.storage),
+            storage: storage_from(view.storage)?,
         })
     }
 }

@@ -172,20 +172,26 @@ impl From<&ClusterRow> for pb::ClusterRow {
     }
 }
 
-/// A cluster whose blobs were never moved stores nothing about it.
+/// A cluster whose blobs were never moved and are its own stores nothing about it.
 pub(crate) fn storage_to(row: &StorageRow) -> Option<pb::StorageRow> {
     (*row != StorageRow::default()).then(|| pb::StorageRow {
         generation: row.generation,
         place: row.place.clone(),
         moving_to: row.moving_to.clone(),
+        borrowed: row.borrowed.iter().map(|id| bits_to(id.0)).collect(),
     })
 }
 
-pub(crate) fn storage_from(row: Option<pb::StorageRow>) -> StorageRow {
-    row.map_or_else(StorageRow::default, |row| StorageRow {
+pub(crate) fn storage_from(row: Option<pb::StorageRow>) -> Result<StorageRow, DecodeError> {
+    let Some(row) = row else {
+        return Ok(StorageRow::default());
+    };
+    let borrowed = row.borrowed.iter().map(|bytes| cluster_from(bytes));
+    Ok(StorageRow {
         generation: row.generation,
         place: row.place,
         moving_to: row.moving_to,
+        borrowed: borrowed.collect::<Result<_, _>>()?,
     })
 }
 
@@ -203,7 +209,7 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
             replies_floor: LogIndex(row.replies_floor),
             last_node: row.last_node,
             label: row.label,
-            storage: storage_from(row.storage),
+            storage: storage_from(row.storage)?,
         })
     }
 }

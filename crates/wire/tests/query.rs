@@ -148,6 +148,7 @@ fn answers_come_back_as_they_were() {
                 generation: 3,
                 place: Some("s3://a".to_owned()),
                 moving_to: Some("s3://b".to_owned()),
+                borrowed: vec![ClusterId(7)],
             },
         }),
         Answer::Nodes {

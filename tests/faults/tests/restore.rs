@@ -1,45 +1,61 @@
 //! All members are lost: what was acknowledged before is pulled from a cluster that was restored from the bucket, and the old
-//! one, started again, takes nothing more.
+//! one, started again, takes nothing more. What it borrowed moves to another store, and from there it is restored again.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use harness::{Client, HoldfastServer, holdfast, ports};
+use harness::{Client, GarageServer, HoldfastServer, holdfast, ports};
 use serde_json::Value;
 
 const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// What was pushed is in the copy after so long, on a busy machine.
 const COPIED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Variables that say where blobs are.
+type Store = [(String, String)];
+
+fn folder(path: &Path) -> Vec<(String, String)> {
+    let path = path.display().to_string();
+    vec![("HOLDFAST_STORAGE_FOLDER_PATH".to_owned(), path)]
+}
+
 /// A node whose blobs are in `store` and whose data is in `data`.
-fn start(data: &Path, store: &Path) -> anyhow::Result<HoldfastServer> {
-    HoldfastServer::with()
-        .data(data)
-        .env("HOLDFAST_STORAGE_FOLDER_PATH", store)
-        .start()
+fn start(data: &Path, store: &Store) -> anyhow::Result<HoldfastServer> {
+    let mut server = HoldfastServer::with().data(data);
+    for (name, value) in store {
+        server = server.env(name, value);
+    }
+    server.start()
 }
 
 /// `holdfast cluster …` beside it.
-fn cluster(data: &Path, store: &Path, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+fn cluster(data: &Path, store: &Store, arguments: &[&str]) -> anyhow::Result<(bool, String)> {
+    holdfast(data, store, "cluster", arguments)
+}
+
+fn holdfast(
+    data: &Path,
+    store: &Store,
+    noun: &str,
+    arguments: &[&str],
+) -> anyhow::Result<(bool, String)> {
     let mut command = Command::new(holdfast::program()?);
-    command.arg("cluster").args(arguments).arg("--json");
+    command.arg(noun).args(arguments).arg("--json");
     command.arg("--data").arg(data);
-    let output = command
-        .env("HOLDFAST_STORAGE_FOLDER_PATH", store)
-        .output()?;
+    let output = command.envs(store.iter().cloned()).output()?;
     let said = [output.stdout, output.stderr].concat();
     Ok((output.status.success(), String::from_utf8(said)?))
 }
 
-fn asked(data: &Path, store: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
+fn asked(data: &Path, store: &Store, arguments: &[&str]) -> anyhow::Result<Value> {
     let (is_done, said) = cluster(data, store, arguments)?;
     ensure!(is_done, "{arguments:?}: {said}");
     serde_json::from_str(&said).with_context(|| said.clone())
 }
 
-fn init(data: &Path, store: &Path) -> anyhow::Result<Value> {
+fn init(data: &Path, store: &Store) -> anyhow::Result<Value> {
     let host = ports::own_address();
     let [port] = ports::free_at(host)?;
     let address = format!("{host}:{port}");
@@ -47,7 +63,7 @@ fn init(data: &Path, store: &Path) -> anyhow::Result<Value> {
 }
 
 /// Waits until the copy has every entry.
-async fn copied(data: &Path, store: &Path) -> anyhow::Result<()> {
+async fn copied(data: &Path, store: &Store) -> anyhow::Result<()> {
     let until = tokio::time::Instant::now() + COPIED_WITHIN;
     loop {
         let status = asked(data, store, &["status"])?;
@@ -108,7 +124,7 @@ async fn a_lost_cluster_is_restored_and_the_old_one_stops() {
 
 async fn lost_and_restored() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let store = folder.path().join("store");
+    let store = self::folder(&folder.path().join("store"));
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
     let mut server = start(&old, &store)?;
     let client = server.client();
@@ -195,4 +211,73 @@ async fn lost_and_restored() -> anyhow::Result<()> {
     );
     pull_all(&server.client(), &all[..20]).await?;
     pull_all(&fresh.client(), &all).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restored_cluster_borrowed_moves_and_is_restored_from_there() {
+    borrowed_and_moved().await.unwrap();
+}
+
+async fn borrowed_and_moved() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let garage = GarageServer::start()?;
+    let path = folder.path().join("store");
+    let mut store = self::folder(&path);
+    // The keys of the store that is to come, and no other settings of it.
+    let mut keys = garage.environment();
+    keys.retain(|(name, _)| name.contains("KEY"));
+    store.extend(keys);
+    let data = |name: &str| folder.path().join(name);
+    let mut server = start(&data("first"), &store)?;
+    let mut all = Vec::new();
+    for number in 0..4 {
+        all.extend(push(&server.client(), number).await?);
+    }
+    let founded = init(&data("first"), &store)?;
+    copied(&data("first"), &store).await?;
+    server.kill();
+    restore(
+        &founded,
+        &folder.path().join("key"),
+        &data("second"),
+        &store,
+    )?;
+
+    let mut server = start(&data("second"), &store)?;
+    for number in 4..7 {
+        all.extend(push(&server.client(), number).await?);
+    }
+    let to = format!(
+        "{}/{}?region={}",
+        garage.endpoint, garage.bucket, garage.region
+    );
+    let (is_done, said) = holdfast(&data("second"), &store, "storage", &["move", "--to", &to])?;
+    ensure!(is_done, "{said}");
+    all.extend(push(&server.client(), 7).await?);
+    server.kill();
+    std::fs::remove_dir_all(&path)?;
+    let store = garage.environment();
+    let mut server = start(&data("second"), &store)?;
+    pull_all(&server.client(), &all).await?;
+    let founded = init(&data("second"), &store)?;
+    all.extend(push(&server.client(), 8).await?);
+    copied(&data("second"), &store).await?;
+    server.kill();
+    restore(&founded, &folder.path().join("key"), &data("third"), &store)?;
+    pull_all(&start(&data("third"), &store)?.client(), &all).await
+}
+
+fn restore(founded: &Value, key_file: &Path, data: &Path, store: &Store) -> anyhow::Result<()> {
+    let word = |name: &str| founded[name].as_str().context("`init` says too little");
+    std::fs::write(key_file, word("recovery_key")?)?;
+    let key_file = key_file.to_str().context("a path")?;
+    let from = word("cluster")?;
+    let arguments = [
+        "restore",
+        "--from-cluster",
+        from,
+        "--recovery-key-file",
+        key_file,
+    ];
+    asked(data, store, &arguments).map(drop)
 }

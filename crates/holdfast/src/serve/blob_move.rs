@@ -354,6 +354,7 @@ mod tests {
             generation: 1,
             place: place.map(str::to_owned),
             moving_to: moving_to.map(str::to_owned),
+            borrowed: Vec::new(),
         };
         let moved = row(Some("http://s3:3900/images/a?region=garage"), None);
         assert_eq!(

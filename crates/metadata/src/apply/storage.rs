@@ -1,4 +1,4 @@
-//! The blobs go to another store: the move begins, and the node switches to the new store. Rule 5.13.
+//! The blobs go to another store: the move begins, and the node switches to the new store. Rule 5.14.
 //!
 //! Only a node that is alone moves: the log cannot tell which store another node writes to.
 

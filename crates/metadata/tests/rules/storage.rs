@@ -1,4 +1,4 @@
-//! The blobs of one node go to another store: one entry begins it, one switches. Rule 5.13.
+//! The blobs of one node go to another store: one entry begins it, one switches. Rule 5.14.
 
 use metadata::{Answer, Command, PLACE_BYTES_MAX, Query, Refusal, Reply, StorageRow};
 
@@ -33,6 +33,7 @@ fn move_begins_and_ends_by_one_entry_each() {
         generation: 0,
         place: None,
         moving_to: Some("s3://a".to_owned()),
+        borrowed: Vec::new(),
     };
     assert_eq!(storage(&world), moving);
     assert_eq!(world.apply(move_to("s3://a")), Reply::Done, "it goes on");
@@ -41,6 +42,7 @@ fn move_begins_and_ends_by_one_entry_each() {
         generation: 1,
         place: Some("s3://a".to_owned()),
         moving_to: None,
+        borrowed: Vec::new(),
     };
     assert_eq!(storage(&world), moved);
     assert_eq!(

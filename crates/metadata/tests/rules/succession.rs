@@ -68,6 +68,7 @@ fn what_was_pushed_comes_along_and_nobody_of_the_old_cluster() {
     let row = world.row(&keys::cluster()).expect("it is there");
     assert_eq!((row.cluster, row.last_node), (Some(SUCCESSOR), 0));
     assert_eq!((row.time.0, row.repositories), (world.now, 1));
+    assert_eq!(row.storage.borrowed, [CLUSTER]);
 
     let founded = world.apply(Command::FoundCluster(Box::new(FoundCluster {
         node: NodeId(1),

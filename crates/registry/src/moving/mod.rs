@@ -32,7 +32,7 @@
 //! after the deletion. Nothing is switched before every object was copied in its full size, and every blob whose copy began before
 //! with the bytes of its digest: what cannot be read keeps the move waiting, and says so.
 //!
-//! Design: `docs/protocols.md`, rule 5.13.
+//! Design: `docs/protocols.md`, rule 5.14.
 
 mod busy_keys;
 mod copy;

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metadata::{Answer, ClusterId, ClusterView, Command, LogTime, ObjectKey, Page, Query, Reply};
+use metadata::{
+    Answer, ClusterId, ClusterView, Command, LogTime, ObjectKey, Page, Query, Reply, StorageRow,
+};
 use ports::{BlobFailure, BlobStore, Target};
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +43,8 @@ pub struct Mover {
     registry: Registry,
     store: MovableStore,
     cluster: ClusterId,
+    /// Whose objects are moved.
+    clusters: Vec<ClusterId>,
     /// What the log's generation will be.
     generation: u64,
     uploads_idle_max: Duration,
@@ -84,7 +88,7 @@ impl MoveBegin {
             other => return Err(Error::unexpected_reply(other)),
         }
         steps::reach(steps::MOVE_AFTER_BEGIN);
-        Ok(self.go_on(cluster, view.storage.generation))
+        Ok(self.go_on(cluster, &view.storage))
     }
 
     /// Goes on with a move that the log has, as `view` shows it: the first thing that a node does that starts in the middle of
@@ -94,16 +98,19 @@ impl MoveBegin {
     /// [`Error::Internal`] when the cluster has no id.
     pub fn resume(self, view: &ClusterView) -> Result<Mover, Error> {
         let cluster = cluster_of(view)?;
-        Ok(self.go_on(cluster, view.storage.generation))
+        Ok(self.go_on(cluster, &view.storage))
     }
 
-    fn go_on(self, cluster: ClusterId, generation: u64) -> Mover {
+    fn go_on(self, cluster: ClusterId, storage: &StorageRow) -> Mover {
         self.store.open_new(self.new);
         Mover {
             registry: self.registry,
             store: self.store,
             cluster,
-            generation: generation + 1,
+            clusters: std::iter::once(cluster)
+                .chain(storage.borrowed.iter().copied())
+                .collect(),
+            generation: storage.generation + 1,
             uploads_idle_max: self.uploads_idle_max,
             watch: MoveWatch::default(),
             clock: LogClock::default(),
@@ -211,7 +218,7 @@ impl Mover {
             registry: &self.registry,
             store: &self.store,
             stores,
-            cluster: self.cluster,
+            clusters: &self.clusters,
             watch: &self.watch,
         }
     }

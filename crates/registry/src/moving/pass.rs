@@ -39,15 +39,21 @@ pub(super) struct Passes<'a> {
     pub(super) registry: &'a Registry,
     pub(super) store: &'a MovableStore,
     pub(super) stores: &'a Two,
-    pub(super) cluster: ClusterId,
+    /// Below whose prefixes the objects are: of the cluster itself, and of those that it was restored from.
+    pub(super) clusters: &'a [ClusterId],
     pub(super) watch: &'a MoveWatch,
 }
 
 impl Passes<'_> {
+    fn prefixes(&self) -> impl Iterator<Item = String> {
+        let clusters = self.clusters.iter();
+        clusters.flat_map(|cluster| ObjectKey::content_prefixes(*cluster))
+    }
+
     /// Counts what there is, and how much of it is copied.
     pub(super) async fn survey(&self) -> Result<(), PassFailure> {
         let (mut total, mut done) = (Sum::default(), Sum::default());
-        for prefix in ObjectKey::content_prefixes(self.cluster) {
+        for prefix in self.prefixes() {
             let mut lists = Lists::new(self.stores, prefix);
             while let Some((object, is_there)) = lists.next().await? {
                 total.add(object.size);
@@ -96,7 +102,7 @@ impl Passes<'_> {
     /// Copies every object that the old store lists and the new one does not.
     pub(super) async fn listed(&self) -> Result<(), PassFailure> {
         let mut first = Ok(());
-        for prefix in ObjectKey::content_prefixes(self.cluster) {
+        for prefix in self.prefixes() {
             let mut lists = Lists::new(self.stores, prefix);
             let mut page = Vec::new();
             loop {

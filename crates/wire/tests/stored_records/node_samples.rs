@@ -107,6 +107,20 @@ pub fn cluster_row(format: u32) -> Row {
     })
 }
 
+/// The cluster's row of a node that was restored from two clusters.
+fn restored_row() -> Row {
+    match cluster_row(1) {
+        Row::Cluster(row) => Row::Cluster(ClusterRow {
+            storage: StorageRow {
+                borrowed: vec![metadata::ClusterId(0x77), metadata::ClusterId(0x78)],
+                ..StorageRow::default()
+            },
+            ..row
+        }),
+        row => row,
+    }
+}
+
 /// The cluster's row of a node whose blobs were moved, and are being moved again.
 fn moving_row() -> Row {
     Row::Cluster(ClusterRow {
@@ -122,6 +136,7 @@ fn moving_row() -> Row {
             generation: 1,
             place: Some("s3://images/old".to_owned()),
             moving_to: Some("http://127.0.0.1:3900/images/new".to_owned()),
+            borrowed: Vec::new(),
         },
     })
 }
@@ -155,6 +170,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
     let mut rows = vec![
         (TableId::Cluster, "founded", cluster_row(1)),
         (TableId::Cluster, "moving", moving_row()),
+        (TableId::Cluster, "restored", restored_row()),
         (TableId::Node, "", Row::Node(node)),
         (TableId::Node, "removed", Row::Node(removed)),
         (TableId::JoinToken, "", Row::JoinToken(token)),
