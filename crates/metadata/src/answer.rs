@@ -4,7 +4,6 @@
 
 use oci::{Digest, Reference, RepositoryName, Tag, UploadId};
 
-use crate::DELETIONS_PER_ENTRY_MAX;
 use crate::command::{ManifestReference, Part};
 use crate::ids::LogTime;
 use crate::keys::{self, Range};
@@ -19,6 +18,8 @@ use crate::rows::{
 };
 use crate::tables::{ReadTables, StorageFailure, TableId};
 use crate::typed::{self, UploadPartRow};
+use crate::upkeep::UpkeepRow;
+use crate::{DELETIONS_PER_ENTRY_MAX, READ_MS_MAX};
 
 /// The longest page, whatever was asked for.
 pub const PAGE_MAX: usize = 10_000;
@@ -63,6 +64,8 @@ fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             time: row.time,
             format: row.format,
             repositories: row.repositories,
+            upkeep: row.upkeep,
+            adopted_from: row.adopted_from,
             label: row.label,
             storage: row.storage,
         },
@@ -71,6 +74,8 @@ fn cluster(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             time: LogTime(0),
             format: crate::FORMAT,
             repositories: 0,
+            upkeep: UpkeepRow::default(),
+            adopted_from: Vec::new(),
             label: None,
             storage: StorageRow::default(),
         },
@@ -377,9 +382,20 @@ fn due_deletions(
     now: LogTime,
 ) -> Result<Answer, StorageFailure> {
     let limit = limit.min(DELETIONS_PER_ENTRY_MAX);
-    let range = keys::deletions_due(now);
+    let row: Option<ClusterRow> = typed::get(tables, &keys::cluster())?;
+    let range = due_range(&row.map(|row| row.upkeep).unwrap_or_default(), now);
     let objects = typed::collect(tables, &range, limit, |_, row: DeletionRow| Some(row))?;
     Ok(Answer::Deletions { objects })
+}
+
+/// The queued objects whose time has come. An object is due [`READ_MS_MAX`] after it was queued at the latest, so that those
+/// that were queued after a correction can be told.
+pub(crate) fn due_range(upkeep: &UpkeepRow, now: LogTime) -> Range {
+    let due = keys::deletions_due(now);
+    match upkeep.fresh_since(now) {
+        Some(corrected) => due.not_before(corrected.plus_ms(READ_MS_MAX)),
+        None => due,
+    }
 }
 
 fn nodes(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {

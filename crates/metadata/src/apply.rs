@@ -21,6 +21,7 @@ mod replies;
 mod state;
 mod storage;
 mod tag;
+mod upkeep;
 mod upload;
 mod upload_end;
 
@@ -145,6 +146,11 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::RaiseFormat { to } => cluster::raise_format(state, *to),
         Command::MoveStorage { to } => storage::begin_move(state, to),
         Command::SwitchStorage { generation } => storage::switch(state, *generation),
+        Command::CorrectTime { to } => upkeep::correct_time(state, *to),
+        Command::RaiseFormatInTime { to } => upkeep::raise_format_in_time(state, *to),
+        Command::RemoveGoneGateway { gateway } => upkeep::remove_gone_gateway(state, *gateway),
+        Command::ReplaceVoter { dead, spare } => upkeep::replace_voter(state, *dead, *spare),
+        Command::AdoptBlobs => upkeep::adopt_blobs(state),
         Command::SetLabel { label } => cluster::set_label(state, label),
     }
 }

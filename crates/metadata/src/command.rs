@@ -147,6 +147,35 @@ pub enum Command {
         /// What [`crate::rows::StorageRow::generation`] becomes.
         generation: u64,
     },
+    /// Sets the log's time forward to what most voters' clocks say, when it is more than [`crate::CORRECTION_MS_MIN`] behind;
+    /// else it has no effect. Nothing that began before is ended for [`crate::UPKEEP_GRACE_MS`].
+    CorrectTime {
+        /// The time.
+        to: LogTime,
+    },
+    /// Raises the log's format as [`Command::RaiseFormat`] does, once every node has known it for
+    /// [`crate::FORMAT_RAISED_AFTER_MS`]; before, it is refused as [`crate::Refusal::TooEarly`].
+    RaiseFormatInTime {
+        /// The present format or the next.
+        to: u32,
+    },
+    /// Removes a gateway that was not heard of for [`crate::GATEWAY_GONE_AFTER_MS`]; before, it is refused as
+    /// [`crate::Refusal::TooEarly`].
+    RemoveGoneGateway {
+        /// Which.
+        gateway: NodeId,
+    },
+    /// Decides that a spare takes the place of a dead voter, before the group changes; within
+    /// [`crate::REPLACEMENT_INTERVAL_MS`] another one is refused as [`crate::Refusal::TooEarly`].
+    ReplaceVoter {
+        /// Who votes no more.
+        dead: NodeId,
+        /// Who votes in its place.
+        spare: NodeId,
+    },
+    /// Makes the objects of the clusters that this one was restored from its own, which are deleted like any others when
+    /// nothing names them.
+    AdoptBlobs,
     /// Gives the cluster a name for people. Format 2.
     SetLabel {
         /// At most [`crate::LABEL_BYTES_MAX`] bytes without control characters; empty: none.
@@ -182,7 +211,12 @@ impl Command {
             | Command::RemoveNode { .. }
             | Command::RaiseFormat { .. }
             | Command::MoveStorage { .. }
-            | Command::SwitchStorage { .. } => 1,
+            | Command::SwitchStorage { .. }
+            | Command::CorrectTime { .. }
+            | Command::RaiseFormatInTime { .. }
+            | Command::RemoveGoneGateway { .. }
+            | Command::ReplaceVoter { .. }
+            | Command::AdoptBlobs => 1,
             Command::SetLabel { .. } => 2,
         }
     }
@@ -200,6 +234,11 @@ impl Command {
                 | Command::RaiseFormat { .. }
                 | Command::MoveStorage { .. }
                 | Command::SwitchStorage { .. }
+                | Command::CorrectTime { .. }
+                | Command::RaiseFormatInTime { .. }
+                | Command::RemoveGoneGateway { .. }
+                | Command::ReplaceVoter { .. }
+                | Command::AdoptBlobs
         )
     }
 }

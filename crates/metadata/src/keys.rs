@@ -487,6 +487,20 @@ pub fn read_deletion(key: &[u8]) -> Option<(LogTime, ObjectKey)> {
     Some((due, ObjectKey::parse(read.rest()?)?))
 }
 
+impl Range {
+    /// The part of a range of times that does not lie before `time`.
+    pub(crate) fn not_before(mut self, time: LogTime) -> Range {
+        self.from = self.from.max(time.0.to_be_bytes().to_vec());
+        // Never beyond its end: it may be empty.
+        if let Some(to) = &self.to
+            && self.from > *to
+        {
+            self.from.clone_from(to);
+        }
+        self
+    }
+}
+
 fn before(table: TableId, time: LogTime) -> Range {
     Range {
         table,

@@ -23,6 +23,7 @@ mod rows;
 mod succession;
 mod tables;
 mod typed;
+mod upkeep;
 
 pub use answer::{PAGE_MAX, answer};
 pub use apply::{ApplyFailure, apply};
@@ -52,6 +53,7 @@ pub use rows::{
 pub use succession::succeed;
 pub use tables::{ReadTables, StorageFailure, TableId, Tables};
 pub use typed::{FirstAnswerRow, TypedRow, UploadPartRow};
+pub use upkeep::{Replacement, UpkeepRow};
 
 /// Manifests up to this many bytes are kept inline in the log and the tables; larger ones are objects.
 pub const INLINE_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
@@ -78,6 +80,9 @@ pub const DELETIONS_PER_ENTRY_MAX: usize = 1_000;
 /// The most bytes of an authority's certificate, and of its sealed key.
 pub const AUTHORITY_BYTES_MAX: usize = 16 * 1024;
 
+/// The longest read of an object, or the life of a presigned URL, in milliseconds: an hour.
+pub const READ_MS_MAX: u64 = 60 * 60 * 1000;
+
 /// The longest life of a join token, in milliseconds: 30 days.
 pub const JOIN_TOKEN_LIFE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -92,6 +97,20 @@ pub const LABEL_BYTES_MAX: usize = 64;
 
 /// The longest name of a place where blobs are, in bytes.
 pub const PLACE_BYTES_MAX: usize = 1_024;
+/// What the log's time lacks to be corrected in one step, in milliseconds: a minute. What is less is caught up with.
+pub const CORRECTION_MS_MIN: u64 = 60 * 1000;
+
+/// For so long after a correction of the log's time nothing is ended that began before it, in milliseconds: a day.
+pub const UPKEEP_GRACE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// When every node has known the next format for so long, it is raised without an operator, in milliseconds: a day.
+pub const FORMAT_RAISED_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A gateway that was not heard of for so long is removed, in milliseconds: a day.
+pub const GATEWAY_GONE_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// At most one dead voter is replaced in so long, in milliseconds: an hour.
+pub const REPLACEMENT_INTERVAL_MS: u64 = 60 * 60 * 1000;
 
 /// The log's format that a new cluster starts with.
 pub const FORMAT: u32 = 1;

@@ -9,6 +9,7 @@ use crate::node::{NodeAnnouncement, NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Refusal, SealedObject};
 use crate::rows::{DeletionRow, StorageRow};
+use crate::upkeep::UpkeepRow;
 
 /// What may be asked. The right to see and the record come in one look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,8 @@ pub enum Query {
         /// Which.
         page: Page<Digest>,
     },
-    /// → [`Answer::Deletions`]: objects whose time to be deleted has come.
+    /// → [`Answer::Deletions`]: objects whose time to be deleted has come. For a while after a correction of the log's time,
+    /// only those that were queued after it.
     DueDeletions {
         /// At most so many.
         limit: usize,
@@ -170,6 +172,10 @@ pub struct ClusterView {
     pub format: u32,
     /// How many repositories there are.
     pub repositories: u64,
+    /// What it does by itself, in its time.
+    pub upkeep: UpkeepRow,
+    /// The clusters that it was restored from and whose objects it deletes like its own.
+    pub adopted_from: Vec<ClusterId>,
     /// What people call the cluster. Format 2.
     pub label: Option<String>,
     /// Where the blobs went.
@@ -177,6 +183,13 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// The clusters that it was restored from and whose objects it reads where they are, and never deletes.
+    pub fn borrowed_from(&self) -> impl Iterator<Item = ClusterId> {
+        let all = self.storage.borrowed.iter();
+        all.filter(|cluster| !self.adopted_from.contains(cluster))
+            .copied()
+    }
+
     /// Why `command` must not come into the log yet: an older build would have to stop over it. It is asked before the
     /// command is sent to the log, since [`crate::apply`] can only refuse what every node has understood.
     #[must_use]

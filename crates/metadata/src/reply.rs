@@ -3,7 +3,7 @@
 use oci::{Digest, RepositoryName, Tag};
 
 use crate::command::{Part, Progress};
-use crate::ids::{Epoch, MultipartId};
+use crate::ids::{Epoch, LogTime, MultipartId};
 use crate::node::{NodeId, NodeRole};
 use crate::object_key::{ClusterId, ObjectKey};
 use oci::Algorithm;
@@ -219,6 +219,11 @@ pub enum Refusal {
         needed: u32,
         /// The log's format.
         current: u32,
+    },
+    /// What the cluster does by itself has to wait.
+    TooEarly {
+        /// Until when, at least.
+        until: LogTime,
     },
     /// Some nodes' builds do not know the format.
     FormatUnsupported {

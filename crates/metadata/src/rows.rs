@@ -7,6 +7,7 @@ use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName
 use crate::node::{AuthorityRow, JoinTokenRow, NodeRow};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Reply, SealedObject};
+use crate::upkeep::UpkeepRow;
 
 /// The one row about the cluster itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub struct ClusterRow {
     pub replies_floor: LogIndex,
     /// The highest id that a node ever had; 0 before the cluster was founded. Ids are never used again.
     pub last_node: u64,
+    /// What it does by itself, in its time.
+    pub upkeep: UpkeepRow,
+    /// Those of [`StorageRow::borrowed`] whose objects are its own since an operator said so: they are deleted, too.
+    pub adopted_from: Vec<ClusterId>,
     /// What people call the cluster. Format 2.
     pub label: Option<String>,
     /// Where the blobs went.

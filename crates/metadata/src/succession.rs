@@ -66,6 +66,10 @@ pub fn succeed(
         borrowed,
         ..StorageRow::default()
     };
+    cluster.upkeep.next_format_since = None;
+    cluster.upkeep.replacement = None;
+    // The old cluster may live, and with it the right to what it had adopted.
+    cluster.adopted_from = Vec::new();
     let key = keys::cluster();
     tables.put(key.table(), key.bytes(), cluster.into_row())?;
     Ok(())

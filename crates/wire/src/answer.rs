@@ -8,6 +8,7 @@ use metadata::{
 use crate::error::{DecodeError, required};
 use crate::pb;
 use crate::rows::{storage_from, storage_to};
+use crate::upkeep::{clusters_from, clusters_to, upkeep_from, upkeep_to};
 use crate::upload::{parts_from, parts_to};
 use crate::words::{
     algorithm_from, algorithm_to, bits_to, cluster_from, digest_from, digest_option_from,
@@ -127,6 +128,8 @@ impl From<&ClusterView> for pb::ClusterView {
             repositories: view.repositories,
             label: view.label.clone(),
             storage: storage_to(&view.storage),
+            upkeep: upkeep_to(&view.upkeep),
+            adopted_from: clusters_to(&view.adopted_from),
         }
     }
 }
@@ -142,6 +145,8 @@ impl TryFrom<pb::ClusterView> for ClusterView {
             repositories: view.repositories,
             label: view.label,
             storage: storage_from(view.storage)?,
+            upkeep: upkeep_from(view.upkeep)?,
+            adopted_from: clusters_from(&view.adopted_from)?,
         })
     }
 }

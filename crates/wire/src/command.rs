@@ -138,6 +138,14 @@ impl From<&Command> for pb::Command {
             Command::RaiseFormat { to } => Kind::RaiseFormat(*to),
             Command::MoveStorage { to } => Kind::MoveStorage(to.clone()),
             Command::SwitchStorage { generation } => Kind::SwitchStorage(*generation),
+            Command::CorrectTime { to } => Kind::CorrectTime(to.0),
+            Command::RaiseFormatInTime { to } => Kind::RaiseFormatInTime(*to),
+            Command::RemoveGoneGateway { gateway } => Kind::RemoveGoneGateway(gateway.0),
+            Command::ReplaceVoter { dead, spare } => Kind::ReplaceVoter(pb::ReplaceVoter {
+                dead: dead.0,
+                spare: spare.0,
+            }),
+            Command::AdoptBlobs => Kind::AdoptBlobs(pb::Empty {}),
             Command::SetLabel { label } => Kind::SetLabel(label.clone()),
         };
         pb::Command { kind: Some(kind) }
@@ -214,6 +222,16 @@ impl TryFrom<pb::Command> for Command {
             Kind::RaiseFormat(to) => Command::RaiseFormat { to },
             Kind::MoveStorage(to) => Command::MoveStorage { to },
             Kind::SwitchStorage(generation) => Command::SwitchStorage { generation },
+            Kind::CorrectTime(to) => Command::CorrectTime { to: LogTime(to) },
+            Kind::RaiseFormatInTime(to) => Command::RaiseFormatInTime { to },
+            Kind::RemoveGoneGateway(node) => Command::RemoveGoneGateway {
+                gateway: NodeId(node),
+            },
+            Kind::ReplaceVoter(replace) => Command::ReplaceVoter {
+                dead: NodeId(replace.dead),
+                spare: NodeId(replace.spare),
+            },
+            Kind::AdoptBlobs(pb::Empty {}) => Command::AdoptBlobs,
             Kind::SetLabel(label) => Command::SetLabel { label },
         };
         known_format(command.format(), "a command")?;

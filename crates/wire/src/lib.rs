@@ -16,6 +16,7 @@ mod query;
 mod raft;
 mod reply;
 mod rows;
+mod upkeep;
 mod upload;
 mod words;
 

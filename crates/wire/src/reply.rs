@@ -1,6 +1,6 @@
 //! Conversions of replies and refusals.
 
-use metadata::{ClusterId, NodeId, Refusal, Reply, SealedObject, WriteGrant};
+use metadata::{ClusterId, LogTime, NodeId, Refusal, Reply, SealedObject, WriteGrant};
 
 use crate::error::{DecodeError, required};
 use crate::node::{nodes_from, nodes_to, role_from, role_to};
@@ -131,6 +131,7 @@ impl From<&Refusal> for pb::Refusal {
                 needed: *needed,
                 current: *current,
             }),
+            Refusal::TooEarly { until } => Kind::TooEarly(until.0),
             Refusal::FormatUnsupported { nodes } => Kind::FormatUnsupported(nodes_to(nodes)),
         };
         pb::Refusal { kind: Some(kind) }
@@ -188,6 +189,9 @@ impl TryFrom<pb::Refusal> for Refusal {
             Kind::FormatTooLow(low) => Refusal::FormatTooLow {
                 needed: low.needed,
                 current: low.current,
+            },
+            Kind::TooEarly(until) => Refusal::TooEarly {
+                until: LogTime(until),
             },
             Kind::FormatUnsupported(nodes) => Refusal::FormatUnsupported {
                 nodes: nodes_from(nodes),

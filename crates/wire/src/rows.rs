@@ -10,6 +10,7 @@ use prost::Message;
 use crate::error::{DecodeError, known_format, required};
 use crate::pb;
 use crate::strict;
+use crate::upkeep::{clusters_from, clusters_to, upkeep_from, upkeep_to};
 use crate::upload::progress_from;
 use crate::words::{
     algorithm_from, algorithm_to, bits_to, cluster_from, digest_from, digest_option_from,
@@ -168,6 +169,8 @@ impl From<&ClusterRow> for pb::ClusterRow {
             last_node: row.last_node,
             label: row.label.clone(),
             storage: storage_to(&row.storage),
+            upkeep: upkeep_to(&row.upkeep),
+            adopted_from: clusters_to(&row.adopted_from),
         }
     }
 }
@@ -210,6 +213,8 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
             last_node: row.last_node,
             label: row.label,
             storage: storage_from(row.storage)?,
+            upkeep: upkeep_from(row.upkeep)?,
+            adopted_from: clusters_from(&row.adopted_from)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use metadata::{
     Answer, BlobObject, BlobView, ClusterId, ClusterView, DeletionRow, Epoch, LogTime,
     ManifestView, MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeView, ObjectKey, Page, Part,
     Payload, PrincipalName, Query, ReferrerView, RepositoryView, SealedObject, StorageRow, TagView,
-    UploadListed, UploadView,
+    UpkeepRow, UploadListed, UploadView,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use wire::{decode_answer, decode_query, encode_answer, encode_query};
@@ -150,6 +150,11 @@ fn answers_come_back_as_they_were() {
                 moving_to: Some("s3://b".to_owned()),
                 borrowed: vec![ClusterId(7)],
             },
+            upkeep: UpkeepRow {
+                next_format_since: Some(LogTime(9)),
+                ..UpkeepRow::default()
+            },
+            adopted_from: vec![ClusterId(6)],
         }),
         Answer::Nodes {
             nodes: vec![node_view(), node_view()],

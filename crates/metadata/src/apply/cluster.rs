@@ -3,6 +3,7 @@
 
 use super::node::check_announcement;
 use super::state::{State, Stop, invalid};
+use super::upkeep;
 use crate::keys;
 use crate::node::{AuthorityRow, FoundCluster, NodeRole, NodeRow};
 use crate::object_key::ClusterId;
@@ -57,6 +58,7 @@ pub(super) fn found(state: &mut State<'_>, found: &FoundCluster) -> Result<Reply
     };
     state.put(&keys::node(found.node), node)?;
     state.cluster.last_node = found.node.0;
+    upkeep::note_next_format(state)?;
     Ok(Reply::Founded { node: found.node })
 }
 
@@ -82,6 +84,7 @@ pub(super) fn raise_format(state: &mut State<'_>, to: u32) -> Result<Reply, Stop
     state.cluster.format = to;
     // All others go on: a build that is older than what its node last said must not.
     state.check_format()?;
+    upkeep::note_next_format(state)?;
     Ok(Reply::Done)
 }
 

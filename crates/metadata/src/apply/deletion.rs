@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::state::{State, Stop, invalid};
-use crate::DELETIONS_PER_ENTRY_MAX;
+use crate::answer::due_range;
 use crate::ids::MultipartId;
 use crate::keys;
 use crate::object_key::ObjectKey;
 use crate::reply::Reply;
 use crate::rows::DeletionRow;
-
-/// The longest read of an object, or the life of a presigned URL, in milliseconds.
-pub(super) const READ_MS_MAX: u64 = 60 * 60 * 1000;
+use crate::{DELETIONS_PER_ENTRY_MAX, READ_MS_MAX};
 
 /// How many rows of the queue one entry looks through for objects that are gone.
 const ROWS_SEARCHED_MAX: usize = 4 * DELETIONS_PER_ENTRY_MAX;
@@ -36,8 +34,10 @@ fn queue(
     multipart: Option<MultipartId>,
     delay_ms: u64,
 ) -> Result<(), Stop> {
-    // Borrowed from the cluster that this one was restored from: never deleted (rule 6.1).
-    if !object.is_of(state.cluster_id()?) {
+    // Borrowed from a cluster that this one was restored from: not to be deleted (rule 6.1).
+    let is_own = object.is_of(state.cluster_id()?);
+    let mut adopted = state.cluster.adopted_from.iter();
+    if !is_own && !adopted.any(|cluster| object.is_of(*cluster)) {
         return Ok(());
     }
     let key = keys::deletion(state.now().plus_ms(delay_ms), &object);
@@ -54,7 +54,7 @@ pub(super) fn objects_deleted(state: &mut State<'_>, objects: &[ObjectKey]) -> R
         return Err(invalid("more objects than one entry may remove").into());
     }
     let gone: BTreeSet<&ObjectKey> = objects.iter().collect();
-    let due = keys::deletions_due(state.now());
+    let due = due_range(&state.cluster.upkeep, state.now());
     let found = state.collect(&due, ROWS_SEARCHED_MAX, |key, row: DeletionRow| {
         Some((keys::read_deletion(key)?.0, row.key))
     })?;

@@ -4,16 +4,20 @@
 //! certificate that they could show has ended long ago, and forgotten a few with each node that joins.
 
 use super::state::{State, Stop, invalid};
+use super::upkeep;
 use crate::NODES_MAX;
-use crate::ids::LogTime;
 use crate::keys;
 use crate::node::{
     JoinNode, JoinProof, JoinTokenId, JoinTokenRow, NodeAnnouncement, NodeId, NodeRole, NodeRow,
 };
 use crate::reply::{Refusal, Reply};
 
-/// How long a removed node is remembered, in milliseconds: 400 days, more than ten times the life of a certificate.
-const REMOVED_KEPT_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+/// How long a removed member is remembered, in milliseconds: 400 days, more than ten times the life of a certificate.
+const REMOVED_MEMBER_KEPT_MS: u64 = 400 * 24 * 60 * 60 * 1000;
+
+/// How long a removed gateway is remembered, in milliseconds: 60 days, twice the life of a certificate. Where gateways come
+/// and go with the load there are many.
+const REMOVED_GATEWAY_KEPT_MS: u64 = 60 * 24 * 60 * 60 * 1000;
 
 /// How many removed nodes are forgotten by one entry.
 const FORGOTTEN_PER_ENTRY_MAX: usize = 100;
@@ -31,7 +35,7 @@ pub(super) fn join(state: &mut State<'_>, join: &JoinNode) -> Result<Reply, Stop
     if let Some((_, row)) = &token {
         check_token(state, row, join.role)?;
     }
-    let forgotten = long_removed(state.now(), &nodes);
+    let forgotten = long_removed(state, &nodes);
     if nodes.len() - forgotten.len() >= NODES_MAX {
         let reason = format!("the cluster remembers {NODES_MAX} nodes, and cannot take more");
         return Err(invalid(reason).into());
@@ -56,6 +60,7 @@ pub(super) fn join(state: &mut State<'_>, join: &JoinNode) -> Result<Reply, Stop
         removed: None,
     };
     state.put(&keys::node(node), row)?;
+    upkeep::note_next_format(state)?;
     Ok(Reply::NodeJoined { node })
 }
 
@@ -105,11 +110,17 @@ fn check_token(state: &State<'_>, token: &JoinTokenRow, role: NodeRole) -> Resul
     Ok(())
 }
 
-fn long_removed(now: LogTime, nodes: &[(NodeId, NodeRow)]) -> Vec<NodeId> {
-    let is_old = |removed: LogTime| removed.plus_ms(REMOVED_KEPT_MS) < now;
-    let old = nodes
-        .iter()
-        .filter(|(_, row)| row.removed.is_some_and(is_old));
+fn long_removed(state: &State<'_>, nodes: &[(NodeId, NodeRow)]) -> Vec<NodeId> {
+    let (upkeep, now) = (&state.cluster.upkeep, state.now());
+    let is_old = |row: &NodeRow| {
+        let kept_ms = match row.role {
+            NodeRole::Member => REMOVED_MEMBER_KEPT_MS,
+            NodeRole::Gateway => REMOVED_GATEWAY_KEPT_MS,
+        };
+        let removed = row.removed;
+        removed.is_some_and(|removed| upkeep.has_passed(removed, kept_ms, now))
+    };
+    let old = nodes.iter().filter(|(_, row)| is_old(row));
     old.map(|(node, _)| *node)
         .take(FORGOTTEN_PER_ENTRY_MAX)
         .collect()
@@ -138,7 +149,8 @@ fn announced(
 ) -> Result<(), Stop> {
     row.announcement = announcement.clone();
     row.announced = state.now();
-    state.put(&keys::node(node), row)
+    state.put(&keys::node(node), row)?;
+    upkeep::note_next_format(state)
 }
 
 /// [`crate::Command::RemoveNode`].
@@ -155,10 +167,11 @@ pub(super) fn remove(state: &mut State<'_>, node: NodeId) -> Result<Reply, Stop>
     }
     row.removed = Some(state.now());
     state.put(&keys::node(node), row)?;
+    upkeep::note_next_format(state)?;
     Ok(Reply::Done)
 }
 
-fn find(state: &State<'_>, node: NodeId) -> Result<NodeRow, Stop> {
+pub(super) fn find(state: &State<'_>, node: NodeId) -> Result<NodeRow, Stop> {
     let row = state.get(&keys::node(node))?;
     Ok(row.ok_or(Refusal::NodeUnknown)?)
 }

@@ -11,6 +11,7 @@ use crate::reply::Refusal;
 use crate::rows::{ClusterRow, RepositoryRow, StorageRow};
 use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
+use crate::upkeep::UpkeepRow;
 use crate::{FORMAT, FORMAT_MAX};
 
 /// Why a verb ends before its effect.
@@ -83,6 +84,8 @@ impl<'a> State<'a> {
             replies: 0,
             replies_floor: LogIndex(0),
             last_node: 0,
+            upkeep: UpkeepRow::default(),
+            adopted_from: Vec::new(),
             label: None,
             storage: StorageRow::default(),
         });

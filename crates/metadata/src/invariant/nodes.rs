@@ -121,6 +121,15 @@ pub fn every_node_knows_the_format(tables: &dyn ReadTables) -> Result<(), Broken
             cluster.format
         ));
     }
+    let mut live = nodes.values().filter(|row| row.removed.is_none());
+    let is_known =
+        !nodes.is_empty() && live.all(|row| row.announcement.format_max > cluster.format);
+    if cluster.upkeep.next_format_since.is_some() != is_known {
+        return broken(format!(
+            "all know the next format: {is_known}, and it says {:?}",
+            cluster.upkeep.next_format_since
+        ));
+    }
     if cluster.format < FORMAT || (cluster.format < 2 && cluster.label.is_some()) {
         return broken(format!(
             "format {} with {:?}",

@@ -19,6 +19,7 @@ mod roster;
 mod sparse_images;
 mod storage;
 mod succession;
+mod upkeep;
 mod upload_ends;
 mod uploads;
 mod world;

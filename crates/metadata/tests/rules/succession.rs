@@ -2,8 +2,8 @@
 //! Rules 6.1 and 6.3.
 
 use metadata::{
-    ClusterId, Command, FoundCluster, ManifestReference, NodeId, ObjectKey, Payload, Reply, Row,
-    TableId, invariant, keys, succeed,
+    Answer, ClusterId, Command, FoundCluster, ManifestReference, NodeId, ObjectKey, Payload, Query,
+    Reply, Row, TableId, invariant, keys, succeed,
 };
 
 use crate::roster::{announcement, by_secret};
@@ -89,12 +89,7 @@ fn what_was_borrowed_is_never_queued_for_deletion() {
         if is_restored {
             succeed(&mut world.tables, CLUSTER, SUCCESSOR).expect("it is sound");
         }
-        let deleted = world.apply(Command::DeleteManifest {
-            repository: repo("a"),
-            digest: manifest(1),
-            principal: who("ann"),
-        });
-        assert_eq!(deleted, Reply::Done);
+        delete_image(&mut world);
         assert_eq!(world.count(TableId::Manifest), 0, "the record goes");
         let expected = if is_restored { 0 } else { queued + 1 };
         assert_eq!(
@@ -103,6 +98,52 @@ fn what_was_borrowed_is_never_queued_for_deletion() {
             "the bytes of what is borrowed stay"
         );
     }
+}
+
+/// Deletes the image, which has an object of its own.
+fn delete_image(world: &mut World) {
+    let deleted = world.apply(Command::DeleteManifest {
+        repository: repo("a"),
+        digest: manifest(1),
+        principal: who("ann"),
+    });
+    assert_eq!(deleted, Reply::Done);
+}
+
+fn borrowed_from(world: &World) -> Vec<ClusterId> {
+    match world.ask(Query::Cluster) {
+        Answer::Cluster(view) => view.borrowed_from().collect(),
+        answer => panic!("{answer:?}"),
+    }
+}
+
+#[test]
+fn what_was_adopted_is_deleted_like_its_own() {
+    let mut world = lived_in();
+    assert_eq!(borrowed_from(&world), []);
+    succeed(&mut world.tables, CLUSTER, SUCCESSOR).expect("it is sound");
+    assert_eq!(borrowed_from(&world), [CLUSTER]);
+    for _ in 0..2 {
+        assert_eq!(world.apply(Command::AdoptBlobs), Reply::Done);
+        assert_eq!(borrowed_from(&world), []);
+    }
+    delete_image(&mut world);
+    let object = ObjectKey::manifest(CLUSTER, 9).to_string();
+    let queued = world.queued();
+    assert!(queued.iter().any(|(_, key)| *key == object), "{queued:?}");
+}
+
+/// The cluster in between may live, and with it the right to delete what it had adopted.
+#[test]
+fn who_is_restored_from_a_restored_cluster_borrows_from_both() {
+    const THIRD: ClusterId = ClusterId(0xc3);
+    let mut world = lived_in();
+    succeed(&mut world.tables, CLUSTER, SUCCESSOR).expect("it is sound");
+    world.apply(Command::AdoptBlobs);
+    succeed(&mut world.tables, SUCCESSOR, THIRD).expect("it is sound");
+    assert_eq!(borrowed_from(&world), [CLUSTER, SUCCESSOR]);
+    delete_image(&mut world);
+    assert_eq!(world.queued(), []);
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use metadata::{
-    AuthorityRow, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof, JoinTokenId,
-    JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow, Row, StorageRow,
-    TableId,
+    AuthorityRow, ClusterId, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof,
+    JoinTokenId, JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow,
+    Replacement, Row, StorageRow, TableId, UpkeepRow,
 };
 
 use crate::samples::cluster;
@@ -79,6 +79,22 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("", Command::SwitchStorage { generation: 2 }),
+        (
+            "",
+            Command::CorrectTime {
+                to: LogTime(1_700_000_900_000),
+            },
+        ),
+        ("", Command::RaiseFormatInTime { to: 2 }),
+        ("", Command::RemoveGoneGateway { gateway: NodeId(6) }),
+        (
+            "",
+            Command::ReplaceVoter {
+                dead: NodeId(2),
+                spare: NodeId(4),
+            },
+        ),
+        ("", Command::AdoptBlobs),
     ];
     commands.extend(later_commands().into_iter().map(|command| ("", command)));
     commands.retain(|(_, command)| command.format() <= FORMAT_MAX);
@@ -102,6 +118,8 @@ pub fn cluster_row(format: u32) -> Row {
         replies: 3,
         replies_floor: LogIndex(4),
         last_node: 5,
+        upkeep: UpkeepRow::default(),
+        adopted_from: Vec::new(),
         label: (format > 1).then(|| "Blue cluster".to_owned()),
         storage: StorageRow::default(),
     })
@@ -138,6 +156,28 @@ fn moving_row() -> Row {
             moving_to: Some("http://127.0.0.1:3900/images/new".to_owned()),
             borrowed: Vec::new(),
         },
+        upkeep: UpkeepRow::default(),
+        adopted_from: Vec::new(),
+    })
+}
+
+/// The cluster's row of a restored cluster in which much happened.
+fn eventful_cluster_row() -> Row {
+    let Row::Cluster(row) = cluster_row(1) else {
+        unreachable!("it is the cluster's row");
+    };
+    Row::Cluster(ClusterRow {
+        upkeep: UpkeepRow {
+            corrected: Some(LogTime(0)),
+            next_format_since: Some(LogTime(1_700_000_000_001)),
+            replacement: Some(Replacement {
+                dead: NodeId(2),
+                spare: NodeId(4),
+                at: LogTime(1_700_000_000_002),
+            }),
+        },
+        adopted_from: vec![ClusterId(8), ClusterId(u128::MAX)],
+        ..row
     })
 }
 
@@ -171,6 +211,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         (TableId::Cluster, "founded", cluster_row(1)),
         (TableId::Cluster, "moving", moving_row()),
         (TableId::Cluster, "restored", restored_row()),
+        (TableId::Cluster, "eventful", eventful_cluster_row()),
         (TableId::Node, "", Row::Node(node)),
         (TableId::Node, "removed", Row::Node(removed)),
         (TableId::JoinToken, "", Row::JoinToken(token)),

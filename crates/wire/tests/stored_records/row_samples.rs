@@ -4,7 +4,7 @@ use bytes::Bytes;
 use metadata::{
     BlobLinkRow, BlobRow, BlobState, ClusterRow, CommandId, DeletionRow, Epoch, LogIndex, LogTime,
     ManifestLinkRow, ManifestRow, Payload, Progress, ReferrerRow, Reply, ReplyRow, RepositoryRow,
-    Row, StorageRow, TableId, TagRow, UploadRow, UploadState,
+    Row, StorageRow, TableId, TagRow, UpkeepRow, UploadRow, UploadState,
 };
 use oci::{Algorithm, MediaType, RepositoryName};
 
@@ -35,6 +35,8 @@ fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
         last_node: 0,
         label: None,
         storage: StorageRow::default(),
+        upkeep: UpkeepRow::default(),
+        adopted_from: Vec::new(),
     };
     let repository = RepositoryRow {
         created: LogTime(5),
