@@ -37,7 +37,9 @@ mod start;
 mod steps;
 mod storage;
 mod tables;
+mod time;
 mod types;
+mod voter_clocks;
 
 #[cfg(test)]
 mod storage_suite;
@@ -50,3 +52,4 @@ pub use metric::describe as describe_metrics;
 pub use recover::{Survivor, recover};
 pub use restoration::{Restoration, RestorationFailure, RestoredState};
 pub use steps::STEPS;
+pub use voter_clocks::{CLOCK_OFF_MS_MAX, is_off as clock_is_off, median as median_clock};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::Stream;
-use metadata::{Answer, Command, LogIndex, LogTime, Query, Reply};
+use metadata::{Command, LogIndex, Query, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Config, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
@@ -31,9 +31,9 @@ use crate::peer_service;
 use crate::read;
 use crate::read_index::ReadIndex;
 use crate::snapshot::SnapshotFolder;
-use crate::stamper::ClockStamper;
 use crate::storage::Storage;
 use crate::tables::TableStore;
+use crate::time::{self, TimeKeeper};
 use crate::types::TypeConfig;
 
 pub(crate) type RaftHandle = Raft<TypeConfig, Machine>;
@@ -131,8 +131,7 @@ pub struct Member {
     pub(crate) refuses: OnceLock<String>,
     pub(crate) connections: Connections,
     pub(crate) snapshots: SnapshotFolder,
-    stamper: Mutex<Option<(u64, ClockStamper)>>,
-    started: Instant,
+    pub(crate) time: TimeKeeper,
     pub(crate) log: LogStore,
     pub(crate) reads: ReadIndex,
     pub(crate) freshness: Freshness,
@@ -202,8 +201,7 @@ impl Member {
             refuses: OnceLock::new(),
             connections,
             snapshots,
-            stamper: Mutex::new(None),
-            started: Instant::now(),
+            time: TimeKeeper::new(),
             log,
             reads,
             freshness: Freshness::new(),
@@ -219,34 +217,10 @@ impl Member {
             return Err(failure);
         }
         let trying = tokio::spawn(read::keep_trying(Arc::downgrade(&member), stopped.clone()));
+        let time = tokio::spawn(time::keep(Arc::downgrade(&member), stopped.clone()));
         let housekeeping = tokio::spawn(keep_house(Arc::downgrade(&member), stopped));
-        member.tasks.lock().extend([trying, housekeeping]);
+        member.tasks.lock().extend([trying, time, housekeeping]);
         Ok(member)
-    }
-
-    /// The time that a command proposed now carries. Each term of this member begins from the log's time: another
-    /// leader has stamped meanwhile.
-    pub(crate) fn stamp(&self) -> LogTime {
-        let clock = self.config.clock.now();
-        let monotonic = self.started.elapsed();
-        let term = self.raft.metrics().borrow_watched().current_term;
-        let mut stamper = self.stamper.lock();
-        match &mut *stamper {
-            Some((of_term, stamper)) if *of_term == term => stamper.stamp(clock, monotonic),
-            other => {
-                let fresh = ClockStamper::new(self.log_time(), clock, monotonic);
-                let (_, stamper) = other.insert((term, fresh));
-                stamper.stamp(clock, monotonic)
-            }
-        }
-    }
-
-    /// The latest time that this member has applied.
-    fn log_time(&self) -> LogTime {
-        match metadata::answer(&*self.tables.view(), &Query::Cluster) {
-            Ok(Answer::Cluster(view)) => view.time,
-            Ok(_) | Err(_) => LogTime(0),
-        }
     }
 
     /// Answers peers that connect, until the connections end or the future is dropped. Whoever gives the connections has

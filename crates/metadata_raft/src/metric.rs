@@ -45,6 +45,9 @@ const VOTERS: &str = "holdfast_metadata_voters";
 const LEARNERS: &str = "holdfast_metadata_learners";
 const PEER_LAG: &str = "holdfast_metadata_peer_lag_entries";
 const PEER_SILENCE: &str = "holdfast_metadata_peer_silence_seconds";
+pub(crate) const CLOCK_OFFSET: &str = "holdfast_metadata_clock_offset_seconds";
+pub(crate) const TIME_BEHIND: &str = "holdfast_metadata_time_behind_seconds";
+pub(crate) const UPKEEP_SUSPENDED: &str = "holdfast_metadata_upkeep_suspended";
 const UPLOADS_OPEN: &str = "holdfast_metadata_uploads_open";
 
 /// How often open uploads are counted, and up to how many rows.
@@ -56,6 +59,7 @@ pub fn describe() {
     describe_group();
     describe_log();
     describe_reads();
+    describe_time();
 }
 
 fn describe_group() {
@@ -123,6 +127,23 @@ fn describe_log() {
     describe_gauge!(
         UPLOADS_OPEN,
         "Uploads that were begun and have not ended; counted every 30 s"
+    );
+}
+
+fn describe_time() {
+    describe_gauge!(
+        CLOCK_OFFSET,
+        Unit::Seconds,
+        "How far this member's clock is ahead of the median of the voters' clocks; beyond 5 s it is not believed. NaN while most of them are not known"
+    );
+    describe_gauge!(
+        TIME_BEHIND,
+        Unit::Seconds,
+        "On the leader, how far the log's time is behind the clocks; NaN elsewhere"
+    );
+    describe_gauge!(
+        UPKEEP_SUSPENDED,
+        "1 for a day after a correction of the log's time, in which nothing is deleted that was queued before it; else 0"
     );
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metadata::{Answer, ClusterId, ClusterView, Command, LogTime, Query, Reply};
+use metadata::{Answer, ClusterId, ClusterView, Command, Query, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, ServerState};
 use ports::{Deadline, MetadataFailure, MetadataStore};
@@ -130,19 +130,9 @@ impl Member {
             Answer::Cluster(view) => Some(view),
             _ => None,
         };
-        let log_time = cluster
-            .as_ref()
-            .map_or(LogTime(0), |view: &ClusterView| view.time);
-        let clock = self.config.clock.now();
-        if log_time.0 > 0 && clock.0.abs_diff(log_time.0) > 60_000 {
-            tracing::warn!(
-                log_time = log_time.0,
-                clock = clock.0,
-                "the machine's clock and the log's time differ by \
-                more than a minute: the group was stopped, or the clock is wrong"
-            );
-        }
-        if cluster.is_some_and(|view| view.cluster.is_some()) {
+        if cluster.is_some_and(|view: ClusterView| view.cluster.is_some()) {
+            // Before anybody else is served: the log's time stood still since the last run.
+            self.correct_time().await;
             return Ok(());
         }
         let cluster = ClusterId(self.config.ids.fresh());

@@ -1,6 +1,7 @@
 //! Several members over real connections: they agree, elect, catch up, hand over, and serve nothing stale.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod clocks;
 mod polite_stop;
 mod unconfirmed;
 mod world;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,11 +12,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use metadata::{Answer, Command, Payload, PrincipalName, PutManifest, Query, Reply};
+use metadata::{Answer, Command, LogTime, Payload, PrincipalName, PutManifest, Query, Reply};
 use metadata_raft::{FirstStart, Member, MemberConfig, Survivor};
 use oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
 use peers::{Caller, PeerConnection, PeerTransport};
-use ports::{Deadline, MetadataFailure, MetadataStore};
+use ports::{Clock, Deadline, MetadataFailure, MetadataStore, SystemClock};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -127,6 +128,23 @@ impl AsyncWrite for Cuttable {
     }
 }
 
+/// The machine's clock, and what it is off.
+#[derive(Default)]
+pub struct OffClock(AtomicI64);
+
+impl OffClock {
+    pub fn set_off_ms(&self, ms: i64) {
+        self.0.store(ms, Ordering::Release);
+    }
+}
+
+impl Clock for OffClock {
+    fn now(&self) -> LogTime {
+        let now = SystemClock.now().0;
+        LogTime(now.saturating_add_signed(self.0.load(Ordering::Acquire)))
+    }
+}
+
 struct Node {
     member: Arc<Member>,
     address: SocketAddr,
@@ -137,6 +155,7 @@ struct Node {
 pub struct World {
     pub net: Arc<Net>,
     nodes: BTreeMap<u64, Node>,
+    clocks: BTreeMap<u64, Arc<OffClock>>,
     folder: tempfile::TempDir,
 }
 
@@ -154,6 +173,7 @@ impl World {
         let mut world = World {
             net: Arc::default(),
             nodes: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             folder: tempfile::tempdir().unwrap(),
         };
         world.start(1, FirstStart::FormGroup).await;
@@ -181,7 +201,9 @@ impl World {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = TcpListener::bind(before.unwrap_or(any)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let clock = self.clocks.entry(node).or_default();
         let config = MemberConfig {
+            clock: Arc::clone(clock) as Arc<dyn Clock>,
             segment_bytes: 32 * 1024,
             log_cache_bytes: 4 * 1024,
             log_entries_kept: 10,
@@ -246,6 +268,22 @@ impl World {
 
     pub fn member(&self, node: u64) -> Arc<Member> {
         Arc::clone(&self.nodes[&node].member)
+    }
+
+    pub fn clock(&self, node: u64) -> Arc<OffClock> {
+        Arc::clone(&self.clocks[&node])
+    }
+
+    /// Has every member know the clocks of the others.
+    pub fn exchange_clocks(&self) {
+        for (reader, one) in &self.nodes {
+            for (read, other) in &self.nodes {
+                if reader != read {
+                    let clock = other.member.clock();
+                    one.member.note_clock(*read, clock, Duration::ZERO);
+                }
+            }
+        }
     }
 
     /// Whom somebody takes for the leader who leads indeed.
