@@ -21,7 +21,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
 
 /// What one attempt came to.
 enum Attempt {
-    Answered(Answered),
+    Answered(Box<Answered>),
     /// No member will answer it.
     Denied(String),
     Nothing(String),
@@ -67,7 +67,7 @@ impl Shared {
                         if !answered.stale {
                             self.pulse.freshness.confirmed();
                         }
-                        return Ok(answered);
+                        return Ok(*answered);
                     }
                     Attempt::Denied(reason) => return Err(unavailable(reason)),
                     Attempt::Nothing(reason) => problem = reason,
@@ -108,7 +108,7 @@ impl Shared {
                     Attempt::Nothing(format!("node {} is stale", member.node))
                 }
                 AskReply::Answer { answer, stale } => match wire::decode_answer(&answer) {
-                    Ok(answer) => Attempt::Answered(Answered { answer, stale }),
+                    Ok(answer) => Attempt::Answered(Box::new(Answered { answer, stale })),
                     Err(error) => Attempt::Nothing(error.to_string()),
                 },
                 AskReply::Unavailable(reason) => Attempt::Nothing(reason),

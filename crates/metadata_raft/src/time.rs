@@ -96,6 +96,18 @@ impl Member {
         self.config.clock.now()
     }
 
+    /// What the log's time is now, if this member leads: what the next command would be stamped with.
+    #[must_use]
+    pub fn log_clock(&self) -> LogTime {
+        let clock = self.config.clock.now();
+        let monotonic = self.time.started.elapsed();
+        let term = self.raft.metrics().borrow_watched().current_term;
+        let kept = &mut *self.time.kept.lock();
+        let near = kept.stamper(term, clock).expected(monotonic);
+        let time = kept.clocks.judge(clock, near, monotonic).time;
+        kept.stamper(term, clock).next(time, monotonic)
+    }
+
     /// The clock of another member, which answered within `round_trip`, just now.
     pub fn note_clock(&self, node: u64, clock: LogTime, round_trip: Duration) {
         let read = self.time.started.elapsed();

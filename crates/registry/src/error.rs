@@ -242,6 +242,7 @@ impl From<Refusal> for Error {
             | Refusal::NodeUnknown
             | Refusal::NodeRemoved
             | Refusal::LastMember
+            | Refusal::TooEarly { .. }
             | Refusal::FormatUnsupported { .. }) => Error::internal(format!(
                 "about nodes, and not about a repository: {refusal:?}"
             )),

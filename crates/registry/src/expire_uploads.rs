@@ -4,9 +4,10 @@
 //! `CancelUpload` hands the objects to the delete queue. If the node dies in between, the next pass goes on. A client that
 //! comes back in the very moment finds its upload unknown and begins anew, as it would a moment later.
 
-use metadata::{Answer, LogTime, Page, Query, UploadListed};
+use metadata::{Answer, Page, Query, UploadListed};
 use oci::UploadId;
 
+use crate::log_clock::Now;
 use crate::{Caller, Error, Registry, metric};
 
 /// How many uploads are looked at in one step.
@@ -17,7 +18,7 @@ impl Registry {
     pub(crate) async fn expire_page(
         &self,
         after: Option<UploadId>,
-        now: LogTime,
+        now: &Now,
     ) -> Result<Option<UploadId>, Error> {
         let query = Query::Uploads(Page { after, limit: PAGE });
         let (uploads, more) = match self.read(query, self.deadline_from_now()).await? {
@@ -25,10 +26,9 @@ impl Registry {
             other => return Err(Error::unexpected_answer(&other)),
         };
         let last = uploads.last().map(|listed| listed.upload);
-        let expiry_ms = u64::try_from(self.settings().upload_expiry.as_millis());
-        let idle_since = now.minus_ms(expiry_ms.unwrap_or(u64::MAX));
+        let expiry = self.settings().upload_expiry;
         for listed in uploads {
-            if !listed.finished && listed.last_activity <= idle_since {
+            if !listed.finished && now.has_passed(listed.last_activity, expiry) {
                 self.expire(&listed).await?;
             }
         }

@@ -118,7 +118,7 @@ impl Sweeper {
             .clock
             .now(&self.registry, self.registry.deadline_from_now())
             .await?;
-        self.uploads_after = self.registry.expire_page(self.uploads_after, now).await?;
+        self.uploads_after = self.registry.expire_page(self.uploads_after, &now).await?;
         let more = self.uploads_after.is_some();
         if !more {
             self.uploads_due = Some(Instant::now() + UPLOADS_LOOKED_THROUGH_EVERY);
@@ -133,7 +133,7 @@ impl Sweeper {
     pub async fn step(&mut self) -> Result<usize, Error> {
         let registry = self.registry.clone();
         let deadline = registry.deadline_from_now();
-        let now = self.clock.now(&registry, deadline).await?;
+        let now = self.clock.now(&registry, deadline).await?.time;
         let limit = registry
             .settings()
             .sweep_batch

@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc;
-use metadata::{Command, WriteFrom};
+use metadata::{Answer, Command, Query, Reply, WriteFrom};
 use oci::{Algorithm, Digest, UploadId};
-use ports::BlobStore;
 use ports::blob_store::faulty as faulty_blobs;
 use ports::metadata_store::faulty as faulty_log;
+use ports::{BlobStore, MetadataStore};
 use registry::{Body, BodyFailure, Error, Sweeper};
 use world::requests::{open, patch, put, status};
 use world::{World, caller, content, repository, sha256, sized};
@@ -436,4 +436,32 @@ async fn very_many_idle_uploads_are_ended_page_by_page() {
         .filter(|c| matches!(c, Command::CancelUpload { .. }));
     assert_eq!(cancelled.count(), 600);
     assert_eq!(status(&world, busy).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn jump_of_the_logs_time_ends_no_upload() {
+    let world = World::new();
+    let idle = open(&world).await;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let deadline = caller().deadline;
+    let view = world.metadata.read(Query::Cluster, deadline).await;
+    let Answer::Cluster(view) = view.unwrap().answer else {
+        panic!("no answer about the cluster");
+    };
+    let to = view.time.plus_ms(30 * 24 * 60 * 60 * 1000);
+    let corrected = world
+        .metadata
+        .propose(Command::CorrectTime { to }, deadline)
+        .await;
+    assert_eq!(corrected.unwrap(), Reply::Done);
+    let mut sweeper = Sweeper::new(world.registry.clone());
+    sweeper.expire_uploads().await.unwrap();
+    assert_eq!(status(&world, idle).await.unwrap(), 0);
+    world.metadata.advance(31 * day);
+    open(&world).await;
+    sweeper.expire_uploads().await.unwrap();
+    assert!(matches!(
+        status(&world, idle).await,
+        Err(Error::UploadUnknown)
+    ));
 }

@@ -1,6 +1,6 @@
 //! What the cluster does by itself, in its time: the log's time is corrected, the format is raised, gateways that are gone
 //! are removed, a dead voter is replaced; and blobs that were inherited become the cluster's own when an operator says so.
-//! Rules 3.3, 3.7, 5.4, 5.14 and 6.1.
+//! Rules 3.3, 3.7, 5.4, 5.15 and 6.1.
 //!
 //! The leader proposes each of these when it believes that the time has come; whether it has, is decided here.
 

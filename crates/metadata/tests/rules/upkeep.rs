@@ -1,5 +1,5 @@
 //! What the cluster does by itself: nothing too early, nothing twice, and nothing because a clock jumped. Rules 3.3, 3.7,
-//! 5.4, 5.14 and 6.1.
+//! 5.4, 5.15 and 6.1.
 
 use metadata::{
     Answer, ClusterView, Command, DELETIONS_PER_ENTRY_MAX, FORMAT, FORMAT_MAX, LogTime, NodeId,

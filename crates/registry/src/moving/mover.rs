@@ -248,7 +248,7 @@ impl Mover {
     /// Ends idle uploads that have parts in the old store, and counts those that remain.
     async fn end_uploads(&mut self, stores: &Two) -> Result<u64, PassFailure> {
         let deadline = self.registry.deadline_from_now();
-        let now = self.clock.now(&self.registry, deadline).await?;
+        let now = self.clock.now(&self.registry, deadline).await?.time;
         let idle_ms = u64::try_from(self.uploads_idle_max.as_millis()).unwrap_or(u64::MAX);
         let (mut after, mut remain) = (None, 0);
         loop {
