@@ -302,7 +302,7 @@ async fn ask(
     }
 }
 
-async fn propose(shared: &Shared, command: Command) -> Result<(), AdminFailure> {
+pub(crate) async fn propose(shared: &Shared, command: Command) -> Result<(), AdminFailure> {
     let deadline = Deadline::now() + ANSWER_TIME_MAX;
     match shared.store().propose(command, deadline).await {
         Ok(Reply::Refused(refusal)) => Err(AdminFailure::Failed(in_words(&refusal))),

@@ -73,7 +73,8 @@ impl NodeCalls for Calls {
                 )));
             }
         };
-        Ok(Response::new(StartNoted { refusal }))
+        let clock = self.shared()?.clock();
+        Ok(Response::new(StartNoted { refusal, clock }))
     }
 
     async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewReply>, Status> {

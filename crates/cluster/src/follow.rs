@@ -7,10 +7,13 @@ use std::time::Duration;
 use identity::{NodeId, Role};
 use metadata::{Answer, Command, NodeView, Query, Refusal, Reply};
 use ports::Deadline;
+use tokio::time::Instant;
 
 use crate::node::{Log, Shared, client_members};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A gateway says so often that it is there: one of which nothing is heard for a day is removed.
+const HEARD_OF_EVERY: Duration = Duration::from_secs(60 * 60);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Follows as long as the node lives.
@@ -28,8 +31,8 @@ pub(crate) async fn follow(shared: Weak<Shared>) {
 struct Known {
     members: Vec<(NodeId, String)>,
     removed: Vec<NodeId>,
-    /// Whether the log has what this process says of itself.
-    announced: bool,
+    /// When the log took what this process says of itself.
+    announced: Option<Instant>,
 }
 
 impl Known {
@@ -52,7 +55,10 @@ impl Known {
         }
         self.refuse_removed(shared, &nodes);
         self.learn_members(shared, &nodes).await;
-        if !self.announced || own.is_none_or(|own| own.announcement != *shared.announcement()) {
+        let is_heard = self
+            .announced
+            .is_some_and(|at| shared.role() == Role::Member || at.elapsed() < HEARD_OF_EVERY);
+        if !is_heard || own.is_none_or(|own| own.announcement != *shared.announcement()) {
             self.announce(shared).await;
         }
     }
@@ -97,9 +103,9 @@ impl Known {
             )),
             Ok(Reply::Refused(refusal)) => {
                 tracing::warn!(?refusal, "the log does not take what this node says of itself");
-                self.announced = true;
+                self.announced = Some(Instant::now());
             }
-            Ok(_) => self.announced = true,
+            Ok(_) => self.announced = Some(Instant::now()),
             Err(failure) => tracing::debug!(%failure, "this node could not announce itself yet"),
         }
     }
@@ -108,7 +114,7 @@ impl Known {
 /// What a node says at its end that was removed.
 pub(crate) fn removed(node: NodeId) -> String {
     format!(
-        "node {node} was removed from the cluster: to come back, it joins with an empty data folder and a new token"
+        "node {node} was removed from the cluster, by an operator or as a gateway that was not heard of for a day: to come back, it joins with an empty data folder and a new token"
     )
 }
 

@@ -16,6 +16,7 @@
 //! Design: `docs/protocols.md`, "Members and their peers".
 
 mod admin;
+mod adopt;
 mod bootstrap;
 mod calls;
 mod copying;
@@ -32,6 +33,7 @@ mod start_book;
 mod start_record;
 mod status;
 mod steward;
+mod upkeep;
 
 pub use admin::{AdminFailure, Founded, IssuedToken};
 pub use bootstrap::{BootstrapWish, Bootstrapped, bootstrap, forget_claim};

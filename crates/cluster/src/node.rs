@@ -8,12 +8,12 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use identity::{BootstrapSecret, Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
 use mesh::Mesh;
-use metadata::{ClusterId, NodeAnnouncement};
+use metadata::{ClusterId, LogTime, NodeAnnouncement};
 use metadata_client::{Client, MemberAddress};
 use metadata_raft::Member;
 use parking_lot::{Mutex, MutexGuard};
 use peers::{Calls as AnsweredCalls, Connections};
-use ports::{BlobStore, MetadataStore};
+use ports::{BlobStore, Clock, MetadataStore, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -218,6 +218,14 @@ impl Shared {
         }
         others.retain(|(node, _)| *node != self.node);
         others
+    }
+
+    /// This node's own clock.
+    pub(crate) fn clock(&self) -> LogTime {
+        match &self.log {
+            Log::Member(member) => member.clock(),
+            Log::Gateway(_) => SystemClock.now(),
+        }
     }
 
     pub(crate) fn copy(&self) -> &Progress {

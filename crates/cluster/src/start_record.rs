@@ -5,7 +5,7 @@
 //! of those that the next one names.
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metadata::{ClusterId, NodeId, ObjectKey};
 use metadata_raft::Member;
@@ -156,12 +156,20 @@ async fn ask_peers(shared: &Shared, note: &StartNote) -> Vec<(String, Word)> {
     let others = shared.other_voters();
     let asked = others.into_iter().map(|(node, address)| async move {
         let mut client = shared.connections().node_client(node.0, &address);
+        let asked = Instant::now();
         let answer = tokio::time::timeout(ANSWER_TIME_MAX, client.note_start(note.clone())).await;
         let word = match answer {
-            Ok(Ok(noted)) => match noted.into_inner().refusal {
-                None => Word::Recorded,
-                Some(_) => Word::Contradicted,
-            },
+            Ok(Ok(noted)) => {
+                let noted = noted.into_inner();
+                // The clocks of voters are learnt along the way (rule 3.3).
+                if let Some(member) = shared.member() {
+                    member.note_clock(node.0, noted.clock, asked.elapsed());
+                }
+                match noted.refusal {
+                    None => Word::Recorded,
+                    Some(_) => Word::Contradicted,
+                }
+            }
             Ok(Err(status)) => Word::Silent(status.message().to_owned()),
             Err(_) => Word::Silent("it does not answer".to_owned()),
         };

@@ -1,12 +1,13 @@
 //! How the nodes of the cluster are, by their own account and by the log's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use identity::Role;
-use metadata::{Answer, NodeId, NodeView, Query};
+use metadata::{Answer, ClusterView, LogTime, NodeId, NodeView, Query};
+use metadata_raft::{clock_is_off, median_clock};
 use ports::Deadline;
 use serde::Serialize;
 use wire::nodes::{NodeStatus, StatusRequest};
@@ -32,6 +33,14 @@ pub struct ClusterStatus {
     pub confirmed: bool,
     /// The copy of the log beside the blobs, by the leader's account; none while no leader answers, or for a node alone.
     pub log_copy: Option<LogCopyLine>,
+    /// The log's time, in milliseconds since 1970.
+    pub log_time_ms: u64,
+    /// Until when nothing is deleted that waited before the last correction of the log's time, if that was lately.
+    pub deletions_wait_until_ms: Option<u64>,
+    /// The clusters that this one was restored from and whose objects it does not delete: see `cluster adopt`.
+    pub borrowed_from: Vec<String>,
+    /// Since when every node has known the next format, if all do: it is raised a day later.
+    pub next_format_since_ms: Option<u64>,
     /// Every node.
     pub nodes: Vec<NodeLine>,
 }
@@ -76,8 +85,10 @@ pub struct NodeLine {
     pub leader: bool,
     /// Whether it votes.
     pub votes: bool,
-    /// `ok`, `draining`, `no quorum`, or why it does not answer.
+    /// `ok`, `draining`, `no quorum`, how far its clock is off, or why it does not answer.
     pub health: String,
+    /// How far its clock is ahead of the median of the voters' clocks, in milliseconds, as far as is known.
+    pub clock_ahead_ms: Option<i64>,
     /// Free bytes on the disk of its data.
     pub disk_free: u64,
     /// Bytes of that disk.
@@ -86,11 +97,14 @@ pub struct NodeLine {
     pub uptime_ms: u64,
 }
 
+/// How the health of a node begins whose clock is off.
+const CLOCK_OFF: &str = "clock off by ";
+
 impl NodeLine {
     /// Whether it answers and can confirm reads.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.health == "ok"
+        self.health == "ok" || self.health.starts_with(CLOCK_OFF)
     }
 }
 
@@ -130,6 +144,7 @@ pub(crate) async fn own(shared: &Shared) -> NodeStatus {
         disk_size,
         uptime_ms: u64::try_from(shared.uptime().as_millis()).unwrap_or(u64::MAX),
         draining: shared.is_draining(),
+        clock: shared.clock(),
         log_copy: shared.copy().status(health.applied.0),
     }
 }
@@ -146,7 +161,8 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
     };
     let mut listed: Vec<NodeView> = nodes.into_iter().filter(|n| n.removed.is_none()).collect();
     listed.truncate(NODES_ASKED_MAX);
-    let asked = listed.iter().map(|node| ask(shared, node));
+    let began = Instant::now();
+    let asked = listed.iter().map(|node| ask(shared, node, began));
     let accounts = join_all(asked).await;
     // A leader is who says so of itself, in the latest term.
     let leader = accounts
@@ -174,6 +190,7 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
     for line in &mut lines {
         line.votes = voters.contains(&line.id);
     }
+    compare_clocks(&mut lines, &accounts);
     if lines.is_empty() {
         // A node that is alone.
         let status = own(shared).await;
@@ -181,17 +198,25 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         let last = status.last_log;
         lines.push(line(&alone(shared), Ok(&status), leader, last));
     }
-    let format = match shared.store().read(Query::Cluster, deadline).await {
+    let view = match shared.store().read(Query::Cluster, deadline).await {
         Ok(answered) => match answered.answer {
-            Answer::Cluster(view) => view.format,
-            _ => 0,
+            Answer::Cluster(view) => Some(view),
+            _ => None,
         },
-        Err(_) => 0,
+        Err(_) => None,
     };
+    let view = view.as_ref();
+    let wait = |view: &ClusterView| view.upkeep.suspended_until(view.time);
+    let since = |view: &ClusterView| view.upkeep.next_format_since;
+    let borrowed = view.into_iter().flat_map(ClusterView::borrowed_from);
     Ok(ClusterStatus {
         cluster: shared.cluster().to_string(),
-        format,
+        format: view.map_or(0, |view| view.format),
         confirmed,
+        log_time_ms: view.map_or(0, |view| view.time.0),
+        deletions_wait_until_ms: view.and_then(wait).map(|time| time.0),
+        borrowed_from: borrowed.map(|cluster| cluster.to_string()).collect(),
+        next_format_since_ms: view.and_then(since).map(|time| time.0),
         log_copy: log_copy.map(|copy| LogCopyLine {
             index: copy.index,
             lag_entries: copy.lag_entries,
@@ -200,6 +225,37 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         }),
         nodes: lines,
     })
+}
+
+/// Says of each node how far its clock is from the median of the voters' clocks, which were all read for one moment.
+fn compare_clocks(lines: &mut [NodeLine], accounts: &[Result<NodeStatus, String>]) {
+    let known: BTreeMap<u64, LogTime> = accounts
+        .iter()
+        .flatten()
+        .map(|status| (status.node.0, status.clock))
+        .collect();
+    let voting = lines.iter().filter(|line| line.votes);
+    let clocks: Vec<LogTime> = voting
+        .filter_map(|line| known.get(&line.id).copied())
+        .collect();
+    let Some(leading) = lines.iter().find(|line| line.leader) else {
+        return;
+    };
+    let Some(near) = known.get(&leading.id) else {
+        return;
+    };
+    let median = median_clock(clocks, *near);
+    for line in lines {
+        let Some(clock) = known.get(&line.id) else {
+            continue;
+        };
+        let apart = i64::try_from(clock.0.abs_diff(median.0)).unwrap_or(i64::MAX);
+        let ahead = if *clock < median { -apart } else { apart };
+        line.clock_ahead_ms = Some(ahead);
+        if clock_is_off(*clock, median) && line.health == "ok" {
+            line.health = format!("{CLOCK_OFF}{:+.1} s", ahead as f64 / 1e3);
+        }
+    }
 }
 
 /// Who votes: as this member's log has it, and for a gateway, as the nodes say.
@@ -252,7 +308,17 @@ fn alone(shared: &Shared) -> NodeView {
     }
 }
 
-async fn ask(shared: &Shared, node: &NodeView) -> Result<NodeStatus, String> {
+/// A node's own account; its clock is carried back to when it showed `began`.
+async fn ask(shared: &Shared, node: &NodeView, began: Instant) -> Result<NodeStatus, String> {
+    let asked = began.elapsed();
+    let mut status = account(shared, node).await?;
+    let read = (asked + began.elapsed()) / 2;
+    let read_ms = u64::try_from(read.as_millis()).unwrap_or(u64::MAX);
+    status.clock = status.clock.minus_ms(read_ms);
+    Ok(status)
+}
+
+async fn account(shared: &Shared, node: &NodeView) -> Result<NodeStatus, String> {
     if node.node == shared.node() {
         return Ok(own(shared).await);
     }
@@ -298,8 +364,75 @@ fn line(
         leader: leader == Some(node.node),
         votes: status.is_some_and(|status| status.votes),
         health,
+        clock_ahead_ms: None,
         disk_free: status.map_or(0, |status| status.disk_free),
         disk_size: status.map_or(0, |status| status.disk_size),
         uptime_ms: status.map_or(0, |status| status.uptime_ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(node: u64, clock: u64) -> NodeStatus {
+        NodeStatus {
+            node: NodeId(node),
+            pid: 1,
+            version: String::new(),
+            format_max: 1,
+            role: Role::Member,
+            leader: Some(NodeId(1)),
+            term: 1,
+            last_log: 5,
+            applied: 5,
+            can_confirm: true,
+            votes: true,
+            disk_free: 1,
+            disk_size: 2,
+            uptime_ms: 3,
+            draining: false,
+            clock: LogTime(clock),
+            log_copy: None,
+        }
+    }
+
+    fn lines(accounts: &[Result<NodeStatus, String>]) -> Vec<NodeLine> {
+        let view = |node| NodeView {
+            node: NodeId(node),
+            role: Role::Member,
+            key_hash: [0; 32],
+            announcement: metadata::NodeAnnouncement {
+                name: String::new(),
+                peer_address: String::new(),
+                client_address: String::new(),
+                version: String::new(),
+                format_max: 1,
+            },
+            joined: LogTime(0),
+            announced: LogTime(0),
+            removed: None,
+        };
+        let each = (1..).zip(accounts);
+        each.map(|(node, account)| line(&view(node), account.as_ref(), Some(NodeId(1)), 5))
+            .collect()
+    }
+
+    #[test]
+    fn node_whose_clock_is_off_is_told_and_counts_as_healthy() {
+        let accounts = [
+            Ok(status(1, 1_000_000)),
+            Ok(status(2, 1_004_000)),
+            Ok(status(3, 900_000)),
+            Err("unreachable".to_owned()),
+        ];
+        let mut lines = lines(&accounts);
+        compare_clocks(&mut lines, &accounts);
+        let ahead: Vec<_> = lines.iter().map(|line| line.clock_ahead_ms).collect();
+        assert_eq!(ahead, [Some(0), Some(4_000), Some(-100_000), None]);
+        let health: Vec<_> = lines.iter().map(|line| line.health.as_str()).collect();
+        let off = "clock off by -100.0 s";
+        assert_eq!(health, ["ok", "ok", off, "unreachable"]);
+        assert!(lines[2].is_healthy() && !lines[3].is_healthy());
     }
 }

@@ -2,19 +2,21 @@
 //! leaves, who moved is called elsewhere, and a dead voter is replaced by a spare (rules 5.2 and 5.4).
 //!
 //! Each pass makes one change at most, and looks again: a change that was only half decided is seen as it is. Nothing is
-//! kept that a new leader would miss, except since when voters have been silent.
+//! kept that a new leader would miss, except since when voters have been silent. What may be done seldom only is asked of
+//! the log first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Weak;
 use std::time::Duration;
 
 use identity::{NodeId, Role};
-use metadata::{Answer, NodeView, Query};
+use metadata::{Answer, Command, NodeView, Query, Reply};
 use metadata_raft::{GroupFailure, GroupView, Member, PeerView};
 use ports::{Deadline, MetadataStore};
 use tokio::time::Instant;
 
 use crate::node::Shared;
+use crate::upkeep;
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -30,8 +32,8 @@ const LIVE_WITHIN: Duration = Duration::from_secs(1);
 const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// A voter that was silent for so long is replaced, if a spare is there.
 const DEAD_AFTER: Duration = Duration::from_secs(10 * 60);
-/// At most one voter is replaced in so long.
-const REPLACE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// When the log refuses a replacement, it is asked again after so long.
+const REPLACE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Serves as long as the node lives.
 pub(crate) async fn serve(shared: Weak<Shared>) {
@@ -67,7 +69,10 @@ enum Change {
 
 #[derive(Default)]
 struct Steward {
-    replaced: Option<Instant>,
+    /// When a dead voter's replacement was last asked for.
+    replacement_asked: Option<Instant>,
+    /// When it was last looked for what is due.
+    looked: Option<Instant>,
     silent_since: BTreeMap<u64, Instant>,
     /// Those whose silence was logged.
     told: BTreeSet<u64>,
@@ -87,10 +92,19 @@ impl Steward {
         self.note_silence(&group);
         let change = match next_change(&group, &nodes) {
             Some(change) => change,
-            None => match self.replacement(&group) {
-                Some(change) => change,
-                None => return,
-            },
+            None => {
+                if self
+                    .looked
+                    .is_none_or(|at| at.elapsed() > upkeep::LOOK_EVERY)
+                {
+                    self.looked = Some(Instant::now());
+                    upkeep::propose_due(member, &nodes).await;
+                }
+                match self.decided_replacement(member, &group).await {
+                    Some(change) => change,
+                    None => return,
+                }
+            }
         };
         tracing::info!(?change, "the group of the metadata log changes");
         let deadline = Deadline::now() + CHANGE_TIME_MAX;
@@ -133,11 +147,40 @@ impl Steward {
         }
     }
 
-    /// Rule 5.4: one dead voter, all others live and caught up, a spare that is, too.
-    fn replacement(&mut self, group: &GroupView) -> Option<Change> {
-        if self.replaced.is_some_and(|at| at.elapsed() < REPLACE_EVERY) {
+    /// The replacement of a dead voter, once the log has taken it: how often that is done no leader knows by itself. A leader
+    /// that dies in between leaves the next one to ask for the same.
+    async fn decided_replacement(&mut self, member: &Member, group: &GroupView) -> Option<Change> {
+        let (dead, spare) = self.replacement(group)?;
+        let asked = self.replacement_asked;
+        if asked.is_some_and(|at| at.elapsed() < REPLACE_AGAIN_AFTER) {
             return None;
         }
+        self.replacement_asked = Some(Instant::now());
+        let command = Command::ReplaceVoter {
+            dead: NodeId(dead),
+            spare: NodeId(spare),
+        };
+        let deadline = Deadline::now() + ANSWER_TIME_MAX;
+        match member.propose(command, deadline).await {
+            Ok(Reply::Done) => {}
+            reply => {
+                tracing::debug!(dead, spare, ?reply, "a dead voter is not replaced now");
+                return None;
+            }
+        }
+        tracing::warn!(
+            dead,
+            spare,
+            "a voter has been dead for long: a spare takes its place"
+        );
+        let mut voters = voters_of(group);
+        voters.remove(&dead);
+        voters.insert(spare);
+        Some(Change::Voters(voters))
+    }
+
+    /// Rule 5.4: one dead voter, all others live and caught up, a spare that is, too.
+    fn replacement(&self, group: &GroupView) -> Option<(u64, u64)> {
         let [(dead, since)] = self.silent_since.iter().collect::<Vec<_>>()[..] else {
             return None;
         };
@@ -156,16 +199,7 @@ impl Steward {
             .iter()
             .find(|(node, peer)| !peer.votes && fit(node, peer));
         let (spare, _) = spare.filter(|_| others_fit)?;
-        self.replaced = Some(Instant::now());
-        tracing::warn!(
-            dead,
-            spare,
-            "a voter has been dead for long: a spare takes its place"
-        );
-        let mut voters = voters_of(group);
-        voters.remove(dead);
-        voters.insert(*spare);
-        Some(Change::Voters(voters))
+        Some((*dead, *spare))
     }
 }
 

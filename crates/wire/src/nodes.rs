@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use metadata::{JoinTokenId, NodeAnnouncement, NodeId, NodeRole};
+use metadata::{JoinTokenId, LogTime, NodeAnnouncement, NodeId, NodeRole};
 use prost::Message;
 
 use crate::error::{DecodeError, required};
@@ -49,6 +49,8 @@ pub struct NodeStatus {
     pub uptime_ms: u64,
     /// Whether it is about to stop.
     pub draining: bool,
+    /// Its clock.
+    pub clock: LogTime,
     /// How far the copy of the log is; said by the leader that makes it.
     pub log_copy: Option<LogCopyStatus>,
 }
@@ -82,6 +84,8 @@ pub struct StartNote {
 pub struct StartNoted {
     /// Why not.
     pub refusal: Option<String>,
+    /// The clock of who answers.
+    pub clock: LogTime,
 }
 
 /// A certificate and what to believe.
@@ -259,6 +263,7 @@ impl PeerMessage for NodeStatus {
             disk_size: self.disk_size,
             uptime_ms: self.uptime_ms,
             draining: self.draining,
+            clock: self.clock.0,
             log_copy: self.log_copy.as_ref().map(|copy| pb::LogCopy {
                 index: copy.index,
                 lag_entries: copy.lag_entries,
@@ -287,6 +292,7 @@ impl PeerMessage for NodeStatus {
             disk_size: status.disk_size,
             uptime_ms: status.uptime_ms,
             draining: status.draining,
+            clock: LogTime(status.clock),
             log_copy: status.log_copy.map(|copy| LogCopyStatus {
                 index: copy.index,
                 lag_entries: copy.lag_entries,
@@ -324,6 +330,7 @@ impl PeerMessage for StartNoted {
     fn encode(&self) -> Vec<u8> {
         pb::StartNoted {
             refusal: self.refusal.clone().unwrap_or_default(),
+            clock: self.clock.0,
         }
         .encode_to_vec()
     }
@@ -332,6 +339,7 @@ impl PeerMessage for StartNoted {
         let noted = strict::<pb::StartNoted>(bytes, "the reply to the note of a start")?;
         Ok(StartNoted {
             refusal: text(&noted.refusal),
+            clock: LogTime(noted.clock),
         })
     }
 }
