@@ -94,6 +94,18 @@ pub enum ClusterCommand {
     /// Whatever is left of the lost cluster takes no more writes from then on. The new one has another id, authority and
     /// recovery key; blobs stay where they are.
     Restore(RestoreArguments),
+    /// Has a restored cluster take over the blobs of the cluster that it was restored from
+    ///
+    /// Has a restored cluster take over the blobs of the cluster that it was restored from. Until then it reads them where they
+    /// are and deletes none, so that they take space for ever. Says first what it means, and changes nothing without --yes: the
+    /// old cluster must never run again.
+    Adopt {
+        /// Does it: every node of the old cluster is gone for ever
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Raises the log's format, once all nodes run a version that knows the next one
     Upgrade {
         #[command(flatten)]
@@ -226,6 +238,7 @@ fn order(command: &ClusterCommand) -> Option<(Order, &Asked)> {
             (Order::TransferLeader { to: *node }, asked)
         }
         ClusterCommand::Upgrade { asked } => (Order::Upgrade, asked),
+        ClusterCommand::Adopt { yes, asked } => (Order::Adopt { yes: *yes }, asked),
     })
 }
 
@@ -253,8 +266,23 @@ fn in_words(command: &ClusterCommand, answer: &Value) -> String {
         ClusterCommand::Promote { node, .. } => format!("node {node} votes\n"),
         ClusterCommand::TransferLeader { .. } => "the lead is handed over\n".to_owned(),
         ClusterCommand::Recover { .. } | ClusterCommand::Restore(_) => String::new(),
+        ClusterCommand::Adopt { .. } => adopted(answer),
         ClusterCommand::Upgrade { .. } => format!("the log has format {answer} now\n"),
     }
+}
+
+fn adopted(answer: &Value) -> String {
+    match names(&answer["clusters"]) {
+        none if none.is_empty() => "this cluster has borrowed no blobs\n".to_owned(),
+        clusters => format!("the blobs of cluster {clusters} are this cluster's own now\n"),
+    }
+}
+
+/// The words of a list.
+fn names(list: &Value) -> String {
+    let names = list.as_array().into_iter().flatten();
+    let names: Vec<&str> = names.filter_map(Value::as_str).collect();
+    names.join(", ")
 }
 
 fn status(answer: &Value) -> String {
@@ -302,11 +330,12 @@ fn status(answer: &Value) -> String {
         _ => "",
     };
     format!(
-        "cluster {}, format {} of the log\n\n{}\n{}{unconfirmed}",
+        "cluster {}, format {} of the log\n\n{}\n{}{}{unconfirmed}",
         shown(&answer["cluster"]),
         shown(&answer["format"]),
         table.trim_fmt(),
-        log_copy(&answer["log_copy"])
+        log_copy(&answer["log_copy"]),
+        notes(answer),
     )
 }
 
@@ -326,6 +355,40 @@ fn log_copy(copy: &Value) -> String {
             copy["lag_ms"].as_f64().unwrap_or(0.0) / 1000.0
         ),
     }
+}
+
+/// What an operator should know of, a line each.
+fn notes(answer: &Value) -> String {
+    let mut notes = String::new();
+    let mut note = |text: String| {
+        notes.push('\n');
+        notes.push_str(&text);
+        notes.push('\n');
+    };
+    let borrowed = names(&answer["borrowed_from"]);
+    if !borrowed.is_empty() {
+        note(format!(
+            "Blobs of cluster {borrowed}, from which this one was restored, are borrowed and never deleted: see `holdfast cluster adopt`"
+        ));
+    }
+    if let Some(until) = moment(&answer["deletions_wait_until_ms"]) {
+        note(format!(
+            "The log's time was corrected: what waited for its deletion before waits until {until}"
+        ));
+    }
+    if let Some(since) = moment(&answer["next_format_since_ms"]) {
+        note(format!(
+            "Every node knows the next format of the log since {since}; it is raised a day later, or by `holdfast cluster upgrade`"
+        ));
+    }
+    notes
+}
+
+/// A time in milliseconds, for people.
+fn moment(ms: &Value) -> Option<String> {
+    let since_epoch = std::time::Duration::from_millis(ms.as_u64()?);
+    let time = std::time::UNIX_EPOCH.checked_add(since_epoch)?;
+    Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
 fn shown(value: &Value) -> String {

@@ -40,6 +40,11 @@ pub enum Order {
     },
     /// Raise the log's format.
     Upgrade,
+    /// Take over the objects of the clusters that this one was restored from.
+    Adopt {
+        /// Whether they never run again.
+        yes: bool,
+    },
     /// Move the blobs to another store.
     MoveBlobs {
         /// Where to, without secrets.
