@@ -17,7 +17,7 @@ use peers::{Calls, Connections, NoTransport, PeerConnection, PeerTransport};
 use ports::metadata_store::freshness::Freshness;
 use ports::metadata_store::metric;
 use ports::{Answered, Clock, Deadline, Health, IdSource, MetadataFailure, MetadataStore};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore, watch};
 use tokio::task::JoinHandle;
 use wire::MemberIdentity;
 
@@ -43,6 +43,8 @@ const HEARTBEAT_MS: u64 = 50;
 /// its own: so it stands 225 to 300 ms after the leader's last word.
 const ELECTION_TIMEOUT_MIN_MS: u64 = 75;
 const ELECTION_TIMEOUT_MAX_MS: u64 = 150;
+/// How long a member that stops waits for the calls of its peers that are under way.
+const PEER_CALLS_END_MAX: Duration = Duration::from_millis(500);
 /// How often housekeeping looks at the disk, the snapshot and the tables.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
@@ -115,6 +117,9 @@ impl MemberConfig {
     }
 }
 
+/// A call of a peer that is under way.
+pub(crate) type PeerCall = OwnedRwLockReadGuard<()>;
+
 /// One member of the metadata log. Dropping it without [`Member::shutdown`] is harmless, like a crash.
 pub struct Member {
     pub(crate) raft: RaftHandle,
@@ -127,6 +132,8 @@ pub struct Member {
     pub(crate) admitted: AtomicBool,
     pub(crate) sequence: AtomicU64,
     pub(crate) stopping: AtomicBool,
+    /// Read by each call of a peer; written when the member stops.
+    peer_calls: Arc<RwLock<()>>,
     /// Why no command is taken any more.
     pub(crate) refuses: OnceLock<String>,
     pub(crate) connections: Connections,
@@ -198,6 +205,7 @@ impl Member {
             admitted: AtomicBool::new(false),
             sequence: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            peer_calls: Arc::default(),
             refuses: OnceLock::new(),
             connections,
             snapshots,
@@ -263,6 +271,8 @@ impl Member {
             return;
         }
         self.stop.send_replace(true);
+        // The log is stopped when no peer is in the middle of a call, unless one does not end.
+        let calls = tokio::time::timeout(PEER_CALLS_END_MAX, self.peer_calls.write()).await;
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "the metadata log ended badly");
         }
@@ -281,6 +291,24 @@ impl Member {
             drop(task.await);
         }
         *self.lock.lock() = None;
+        drop(calls);
+    }
+
+    /// A call of a peer begins, and ends when this is dropped; none begins any more once the member stops.
+    pub(crate) fn begin_peer_call(&self) -> Option<PeerCall> {
+        if self.stopping.load(Ordering::Acquire) {
+            return None;
+        }
+        Arc::clone(&self.peer_calls).try_read_owned().ok()
+    }
+
+    /// Completes when the member stops.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // A member that is gone has stopped, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
     }
 
     /// Takes a snapshot now, whatever the log's size. Returns when it has been asked for.

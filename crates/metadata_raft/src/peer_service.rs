@@ -18,7 +18,7 @@ use wire::peer::{
     TransferLeaderReply, VoteReply,
 };
 
-use crate::member::{Member, RaftHandle};
+use crate::member::{Member, PeerCall, RaftHandle};
 use crate::read_index::{self, Confirmation};
 use crate::snapshot::Incoming;
 use crate::types::{
@@ -51,22 +51,26 @@ struct PeerService {
 }
 
 impl PeerService {
-    /// The member, once it takes part.
-    fn member(&self) -> Result<Arc<Member>, Status> {
+    /// The member, once it takes part and until it stops. It does not stop its log before the call is dropped.
+    fn member(&self) -> Result<(Arc<Member>, PeerCall), Status> {
         let gone = || Status::unavailable("this member has stopped");
         let member = self.member.upgrade().ok_or_else(gone)?;
-        if member.is_admitted() {
-            return Ok(member);
+        if !member.is_admitted() {
+            return Err(Status::unavailable(
+                "this member does not take part yet: its start is not recorded",
+            ));
         }
-        Err(Status::unavailable(
-            "this member does not take part yet: its start is not recorded",
-        ))
+        let call = member.begin_peer_call().ok_or_else(gone)?;
+        Ok((member, call))
     }
 
     /// Only members speak of the log, and only with one that takes part; a gateway has no part in it.
-    fn speaks_of_the_log<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    fn speaks_of_the_log<T>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<(Arc<Member>, PeerCall), Status> {
         match peers::caller(request)? {
-            caller if caller.is_member => self.member().map(drop),
+            caller if caller.is_member => self.member(),
             caller => Err(Status::permission_denied(format!(
                 "node {} is no member",
                 caller.node
@@ -169,11 +173,12 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<peer::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        self.speaks_of_the_log(&request)?;
+        let (member, call) = self.speaks_of_the_log(&request)?;
+        let stopping = member.stopping();
         // What ends the requests is told after the answers to those before it.
         let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
         let found = Arc::clone(&problem);
-        let requests = request.into_inner().map(|request| {
+        let requests = request.into_inner().take_until(stopping).map(|request| {
             let undecoded = |error| Status::failed_precondition(format!("{error}"));
             append_from_wire(request?).map_err(undecoded)
         });
@@ -203,6 +208,10 @@ impl PeerCalls for PeerService {
             problem.map(Err)
         });
         let answers = answers.chain(last_word.filter_map(std::future::ready));
+        let answers = answers.map(move |answer| {
+            let _until_the_last_answer: &PeerCall = &call;
+            answer
+        });
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -210,7 +219,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::VoteRequest>,
     ) -> Result<Response<VoteReply>, Status> {
-        self.speaks_of_the_log(&request)?;
+        let _call = self.speaks_of_the_log(&request)?;
         let question = request.into_inner();
         let request = VoteRequest {
             vote: vote_from_wire(question.vote),
@@ -234,7 +243,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<SnapshotName>,
     ) -> Result<Response<SnapshotReceived>, Status> {
-        self.speaks_of_the_log(&request)?;
+        let _call = self.speaks_of_the_log(&request)?;
         let name = request.into_inner();
         let bytes = self.incoming.lock().await.received(&name);
         Ok(Response::new(SnapshotReceived { bytes }))
@@ -244,7 +253,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<SnapshotTaken>, Status> {
-        self.speaks_of_the_log(&request)?;
+        let _call = self.speaks_of_the_log(&request)?;
         let (vote, name, file) = self.take_pieces(&mut request.into_inner()).await?;
         let (last_log_id, last_membership) = applied_from_wire(name.state)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -273,7 +282,7 @@ impl PeerCalls for PeerService {
         &self,
         request: Request<peer::TransferLeaderRequest>,
     ) -> Result<Response<TransferLeaderReply>, Status> {
-        self.speaks_of_the_log(&request)?;
+        let _call = self.speaks_of_the_log(&request)?;
         let order = request.into_inner();
         let request = TransferLeaderRequest::new(
             vote_from_wire(order.from),
@@ -296,7 +305,7 @@ impl PeerCalls for PeerService {
         let entry = wire::decode_entry(&request.entry)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         check_proposer(caller, &entry.command)?;
-        let member = self.member()?;
+        let (member, _call) = self.member()?;
         let deadline = deadline_after(request.patience_ms);
         let outcome = member.propose_as_leader(entry, deadline).await;
         Ok(Response::new(outcome))
@@ -307,7 +316,7 @@ impl PeerCalls for PeerService {
         request: Request<ConfirmRequest>,
     ) -> Result<Response<ConfirmReply>, Status> {
         peers::caller(&request)?;
-        let member = self.member()?;
+        let (member, _call) = self.member()?;
         let reply = match read_index::confirm_here(&member.raft).await {
             Ok(Confirmation::Index(index)) => ConfirmReply::Index(index.0),
             Ok(Confirmation::Elsewhere(leader)) => {
@@ -326,7 +335,7 @@ impl PeerCalls for PeerService {
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         check_asker(caller, &query)?;
         let deadline = deadline_after(request.patience_ms);
-        let member = self.member()?;
+        let (member, _call) = self.member()?;
         let answered = member.read_for_peer(&query, request.may_be_stale, deadline);
         let reply = match answered.await {
             Ok(answered) => AskReply::Answer {
