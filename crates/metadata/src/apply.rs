@@ -28,8 +28,11 @@ mod upload_end;
 use crate::FORMAT_MAX;
 use crate::command::{Command, Entry};
 use crate::ids::LogIndex;
+use crate::keys;
 use crate::reply::{Refusal, Reply};
-use crate::tables::{StorageFailure, Tables};
+use crate::rows::ClusterRow;
+use crate::tables::{ReadTables, StorageFailure, Tables};
+use crate::typed;
 
 use state::{State, Stop};
 
@@ -71,6 +74,22 @@ pub fn apply(
     };
     state.save()?;
     Ok(reply)
+}
+
+/// Refuses a state that this build does not understand: it must neither be read nor written.
+///
+/// # Errors
+/// [`ApplyFailure::NewerFormat`], and when the state cannot be read.
+pub fn check_format(tables: &dyn ReadTables) -> Result<(), ApplyFailure> {
+    let cluster: Option<ClusterRow> = typed::get(tables, &keys::cluster())?;
+    cluster.map_or(Ok(()), |cluster| known(cluster.format))
+}
+
+fn known(format: u32) -> Result<(), ApplyFailure> {
+    match format > FORMAT_MAX {
+        true => Err(ApplyFailure::NewerFormat { format }),
+        false => Ok(()),
+    }
 }
 
 /// Rule 3.1: a command has its effect once, and one whose first effect could no longer be recognized has none.

@@ -26,7 +26,7 @@ mod typed;
 mod upkeep;
 
 pub use answer::{PAGE_MAX, answer};
-pub use apply::{ApplyFailure, apply};
+pub use apply::{ApplyFailure, apply, check_format};
 pub use command::{
     Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload,
     ManifestReference, Mount, Part, Payload, Precondition, Progress, PutManifest, SealUpload,

@@ -14,13 +14,13 @@
 
 use std::ops::ControlFlow;
 
+use crate::Row;
 use crate::apply::ApplyFailure;
 use crate::keys;
 use crate::object_key::ClusterId;
 use crate::rows::{ClusterRow, StorageRow};
 use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
-use crate::{FORMAT_MAX, Row};
 
 /// The tables of which nothing comes along.
 const LEFT_BEHIND: [TableId; 7] = [
@@ -51,10 +51,7 @@ pub fn succeed(
         let what = format!("the state is that of cluster {whose}, not of {from}");
         return Err(ApplyFailure::Inconsistent(what));
     };
-    if cluster.format > FORMAT_MAX {
-        let format = cluster.format;
-        return Err(ApplyFailure::NewerFormat { format });
-    }
+    crate::check_format(tables)?;
     for table in LEFT_BEHIND {
         clear(tables, table)?;
     }

@@ -3,6 +3,7 @@
 use oci::RepositoryName;
 
 use super::ApplyFailure;
+use crate::FORMAT;
 use crate::ids::{LogIndex, LogTime};
 use crate::keys::{self, Key, Range};
 use crate::node::{NodeId, NodeRow};
@@ -12,7 +13,6 @@ use crate::rows::{ClusterRow, RepositoryRow, StorageRow};
 use crate::tables::{StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
 use crate::upkeep::UpkeepRow;
-use crate::{FORMAT, FORMAT_MAX};
 
 /// Why a verb ends before its effect.
 #[derive(Debug)]
@@ -125,11 +125,7 @@ impl<'a> State<'a> {
 
     /// Stops a build that does not understand the log as it is now.
     pub(super) fn check_format(&self) -> Result<(), ApplyFailure> {
-        let format = self.cluster.format;
-        if format > FORMAT_MAX {
-            return Err(ApplyFailure::NewerFormat { format });
-        }
-        Ok(())
+        super::known(self.cluster.format)
     }
 
     /// Every node that is remembered, at most [`crate::NODES_MAX`].

@@ -48,7 +48,7 @@ pub(crate) enum ApplyError {
     #[error("entry {index}: {failure}")]
     Apply { index: u64, failure: ApplyFailure },
     #[error(transparent)]
-    Succession(ApplyFailure),
+    State(ApplyFailure),
     #[error("the stored applied state: {0}")]
     Record(#[from] StoredRecordError),
     #[error(transparent)]
@@ -313,7 +313,7 @@ impl TableStore {
         set_durability(&mut transaction, true)?;
         {
             let mut changes = Changes(transaction.open_table(ROWS)?);
-            metadata::succeed(&mut changes, from, successor).map_err(ApplyError::Succession)?;
+            metadata::succeed(&mut changes, from, successor).map_err(ApplyError::State)?;
         }
         write_applied(&transaction, &applied)?;
         transaction.commit()?;
@@ -421,9 +421,12 @@ fn write_applied(
     Ok(())
 }
 
+/// What readers see: nothing that this build does not understand.
 fn view(database: &Database, applied: Option<LogId>) -> Result<View, ApplyError> {
-    Ok(View {
+    let view = View {
         rows: database.begin_read()?.open_table(ROWS)?,
         applied,
-    })
+    };
+    metadata::check_format(&view).map_err(ApplyError::State)?;
+    Ok(view)
 }
