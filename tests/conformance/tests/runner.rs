@@ -1,4 +1,5 @@
-//! The official conformance runner against `serve` with its defaults, judged by its JUnit file.
+//! The official conformance runner against `serve` with its defaults, and against three members and a gateway through HAProxy,
+//! every request to another node; judged by its JUnit file.
 //!
 //! Nothing may fail, and nothing may be skipped: a registry that answers "unsupported" skips tests and looks well.
 //! Source: distribution-spec, `conformance/README.md`.
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
-use harness::{HoldfastServer, tools};
+use harness::{Cluster, HoldfastServer, tools};
 
 /// Names the runner's program where Go cannot install it.
 const RUNNER: &str = "HOLDFAST_CONFORMANCE_RUNNER";
@@ -24,14 +25,44 @@ const EVERYTHING: &[&str] = &[
     "OCI_DATA_SPARSE",
 ];
 
+/// A version of the specification, and how it is tested.
+struct Version {
+    name: &'static str,
+    switches: &'static [&'static str],
+    /// Fewer would be a run in which something was left out.
+    tests_min: u32,
+}
+
+const STABLE: Version = Version {
+    name: "stable",
+    switches: &[],
+    tests_min: 850,
+};
+
+const DEVELOPMENT: Version = Version {
+    name: "dev",
+    switches: EVERYTHING,
+    tests_min: 1030,
+};
+
 #[test]
 fn published_specification_is_met() {
-    judge("stable", &[], 850).unwrap();
+    let server = HoldfastServer::start().unwrap();
+    judge(server.address(), &STABLE).unwrap();
 }
 
 #[test]
 fn development_specification_is_met_with_everything_on() {
-    judge("dev", EVERYTHING, 1030).unwrap();
+    let server = HoldfastServer::start().unwrap();
+    judge(server.address(), &DEVELOPMENT).unwrap();
+}
+
+#[test]
+fn both_are_met_through_a_cluster() {
+    let cluster = Cluster::with().members(3).gateways(1).start().unwrap();
+    judge(cluster.address(), &STABLE).unwrap();
+    judge(cluster.address(), &DEVELOPMENT).unwrap();
+    cluster.passed();
 }
 
 /// The totals of a run.
@@ -43,17 +74,16 @@ struct Totals {
     skipped: u32,
 }
 
-fn judge(version: &str, switches: &[&str], tests_min: u32) -> anyhow::Result<()> {
-    let server = HoldfastServer::start()?;
+fn judge(address: &str, version: &Version) -> anyhow::Result<()> {
     let results = tempfile::tempdir()?;
     let mut runner = Command::new(runner()?);
     runner
-        .env("OCI_REGISTRY", server.address())
+        .env("OCI_REGISTRY", address)
         .env("OCI_TLS", "disabled")
-        .env("OCI_VERSION", version);
+        .env("OCI_VERSION", version.name);
     runner
         .env("OCI_RESULTS_DIR", results.path())
-        .envs(switches.iter().map(|switch| (switch, "true")));
+        .envs(version.switches.iter().map(|switch| (switch, "true")));
     // It exits with 1 when a test failed; the file says which.
     let output = runner
         .current_dir(results.path())
@@ -66,16 +96,17 @@ fn judge(version: &str, switches: &[&str], tests_min: u32) -> anyhow::Result<()>
         )
     })?;
     let (totals, failed) = read(&junit)?;
-    println!("conformance, {version}: {totals:?}");
+    println!("conformance, {}: {totals:?}", version.name);
     ensure!(
         totals.failures + totals.errors + totals.skipped == 0,
         "{totals:?}\n{}",
         failed.join("\n")
     );
     ensure!(
-        totals.tests >= tests_min,
-        "only {} tests ran, {tests_min} are there",
-        totals.tests
+        totals.tests >= version.tests_min,
+        "only {} tests ran, {} are there",
+        totals.tests,
+        version.tests_min
     );
     Ok(())
 }
