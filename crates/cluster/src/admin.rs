@@ -243,6 +243,16 @@ impl Cluster {
         Ok(to)
     }
 
+    /// Gives the cluster a label, a command of the next format of the log. May be repeated.
+    ///
+    /// # Errors
+    /// When the log has not been raised to that format, and as [`Self::upgrade`] has them.
+    #[cfg(feature = "next-format")]
+    pub async fn set_label(&self, label: &str) -> Result<(), AdminFailure> {
+        let label = label.to_owned();
+        propose(self.founded_member()?, Command::SetLabel { label }).await
+    }
+
     async fn order(&self, order: OrderRequest) -> Result<(), AdminFailure> {
         let shared = self.founded_member()?;
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
@@ -322,6 +332,9 @@ fn in_words(refusal: &Refusal) -> String {
                 nodes.join(", ")
             )
         }
+        Refusal::FormatTooLow { needed, current } => format!(
+            "the log has format {current}, and this needs format {needed}: `holdfast cluster upgrade` raises it, once all nodes run a version that knows it"
+        ),
         Refusal::Invalid { reason } => reason.clone(),
         other => format!("{other:?}"),
     }

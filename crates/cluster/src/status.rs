@@ -29,6 +29,9 @@ pub struct ClusterStatus {
     pub cluster: String,
     /// The format of its log.
     pub format: u32,
+    /// Its label, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Whether the log said so just now; else it is what this node last knew.
     pub confirmed: bool,
     /// The copy of the log beside the blobs, by the leader's account; none while no leader answers, or for a node alone.
@@ -212,6 +215,7 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
     Ok(ClusterStatus {
         cluster: shared.cluster().to_string(),
         format: view.map_or(0, |view| view.format),
+        label: view.and_then(|view| view.label.clone()),
         confirmed,
         log_time_ms: view.map_or(0, |view| view.time.0),
         deletions_wait_until_ms: view.and_then(wait).map(|time| time.0),

@@ -111,6 +111,15 @@ pub enum ClusterCommand {
         #[command(flatten)]
         asked: Asked,
     },
+    /// Gives the cluster a label, which `status` shows; an empty one takes it away
+    #[cfg(feature = "next-format")]
+    #[command(hide = true)]
+    Label {
+        /// At most 64 bytes.
+        label: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
 }
 
 /// Whom to ask, and how to answer.
@@ -239,6 +248,11 @@ fn order(command: &ClusterCommand) -> Option<(Order, &Asked)> {
         }
         ClusterCommand::Upgrade { asked } => (Order::Upgrade, asked),
         ClusterCommand::Adopt { yes, asked } => (Order::Adopt { yes: *yes }, asked),
+        #[cfg(feature = "next-format")]
+        ClusterCommand::Label { label, asked } => {
+            let label = label.clone();
+            (Order::Label { label }, asked)
+        }
     })
 }
 
@@ -268,6 +282,8 @@ fn in_words(command: &ClusterCommand, answer: &Value) -> String {
         ClusterCommand::Recover { .. } | ClusterCommand::Restore(_) => String::new(),
         ClusterCommand::Adopt { .. } => adopted(answer),
         ClusterCommand::Upgrade { .. } => format!("the log has format {answer} now\n"),
+        #[cfg(feature = "next-format")]
+        ClusterCommand::Label { label, .. } => format!("the cluster's label is \"{label}\" now\n"),
     }
 }
 

@@ -175,6 +175,14 @@ pub(crate) fn without_settings(command: &mut Command) {
     }
 }
 
+/// The program that does not know the next format of the log, which `HOLDFAST_EARLIER_FORMAT_BIN` names.
+pub fn earlier_format_program() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("HOLDFAST_EARLIER_FORMAT_BIN");
+    path.map(PathBuf::from).with_context(|| {
+        "no program of the earlier format is named: run the tests by `cargo xtask test`".to_owned()
+    })
+}
+
 /// The built program: what `HOLDFAST_BIN` names, or the one beside this test program.
 pub fn program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("HOLDFAST_BIN") {

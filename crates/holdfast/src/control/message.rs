@@ -54,6 +54,12 @@ pub enum Order {
     },
     /// Tell how far the blobs are moved.
     MoveStatus,
+    /// Label the cluster.
+    #[cfg(feature = "next-format")]
+    Label {
+        /// With what; nothing takes the label away.
+        label: String,
+    },
 }
 
 /// What is answered.

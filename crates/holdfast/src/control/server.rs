@@ -154,6 +154,8 @@ impl Control {
                 told(self.moves.begin(&to, idle_max).await)
             }
             Order::MoveStatus => told(Ok::<_, String>(self.moves.state())),
+            #[cfg(feature = "next-format")]
+            Order::Label { label } => told(cluster.set_label(&label).await),
         }
     }
 }

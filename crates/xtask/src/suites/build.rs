@@ -16,6 +16,8 @@ use crate::run;
 #[derive(Default)]
 pub struct Built {
     pub tests: Vec<TestBinary>,
+    /// The program that a cluster is upgraded from, where a suite asks for it.
+    pub earlier_format: Option<PathBuf>,
     programs: Vec<(String, PathBuf)>,
 }
 
@@ -70,15 +72,25 @@ struct Profile {
 
 /// Builds all targets of the workspace in the dev profile.
 pub fn all(root: &Path) -> anyhow::Result<Built> {
-    let mut build = cargo(
-        root,
-        &[
-            "build",
-            "--all-targets",
-            "--message-format=json-render-diagnostics",
-        ],
-    );
-    build.args(SELECTION).stderr(Stdio::inherit());
+    build(root, &["--all-targets"], &SELECTION)
+}
+
+/// Builds the program without the next format of the log, as the version that is upgraded from, and says where it is.
+///
+/// To be called before [`all`], whose program takes its place. What is selected has the features of [`SELECTION`] but this
+/// one, so that only what depends on the format is built twice.
+pub fn earlier_format(root: &Path) -> anyhow::Result<PathBuf> {
+    let selection = ["--workspace", "--features", "holdfast/failpoints"];
+    let built = build(root, &["--bin", "holdfast"], &selection)?;
+    let program = built.program("holdfast");
+    let kept = program.with_file_name("holdfast-earlier-format");
+    std::fs::copy(program, &kept).context("the program of the earlier format cannot be kept")?;
+    Ok(kept)
+}
+
+fn build(root: &Path, targets: &[&str], selection: &[&str]) -> anyhow::Result<Built> {
+    let mut build = cargo(root, &["build", "--message-format=json-render-diagnostics"]);
+    build.args(targets).args(selection).stderr(Stdio::inherit());
     let output = build.output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("the workspace does not build");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{SUITES, build, commands, run_one};
+use super::{SUITES, build_for, commands, run_one};
 use crate::install::{self, Cache, Need};
 
 /// What `cargo xtask cluster` may be told.
@@ -52,12 +52,11 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     if let Some((_, why)) = install::all(&cache, &needs).first() {
         bail!("what the suite needs is missing: {why}");
     }
-    let binaries = build::all(root)?;
+    let binaries = build_for(root, &[suite])?;
     let deadline = Instant::now() + Duration::from_secs(60 * options.deadline);
     let mut failed = Vec::new();
     for mut command in commands(root, suite, &binaries) {
         cache.put_on_path(&mut command);
-        command.env("HOLDFAST_BIN", binaries.program("holdfast"));
         let lengths = [
             ("CLUSTER_MANIFEST_KILLS", options.manifest_kills),
             ("CLUSTER_CLIENT_ROUNDS", options.client_rounds),

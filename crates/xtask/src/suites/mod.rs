@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::check::{SELECTION, cargo};
 use crate::install::{self, Cache, Need};
-use build::TestBinary;
+use build::{Built, TestBinary};
 use libtest::Counts;
 use report::{Line, Outcome, Report};
 
@@ -39,6 +39,9 @@ struct Suite {
     needs: &'static [Need],
     deadline_minutes: u64,
 }
+
+/// The suite that upgrades nodes: it needs a program of the earlier format, too.
+const UPGRADING: &str = "cluster";
 
 /// Where a suite's tests are.
 enum Tests {
@@ -105,7 +108,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "conformance",
         tests: Tests::Folder("tests/conformance"),
-        needs: &[CONFORMANCE],
+        needs: &[CONFORMANCE, GARAGE, HAPROXY],
         deadline_minutes: 10,
     },
     Suite {
@@ -152,7 +155,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let cache = Cache::find()?;
     let needs: Vec<&Need> = chosen.iter().flat_map(|suite| suite.needs).collect();
     let unmet = install::all(&cache, &needs);
-    let binaries = build::all(root)?;
+    let binaries = build_for(root, &chosen)?;
     let mut report = Report::default();
     for suite in SUITES {
         let line = if !chosen.iter().any(|other| other.name == suite.name) {
@@ -174,6 +177,15 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     }
 }
 
+/// Builds what these suites run.
+fn build_for(root: &Path, suites: &[&Suite]) -> anyhow::Result<Built> {
+    let upgrades = suites.iter().any(|suite| suite.name == UPGRADING);
+    let earlier_format = upgrades.then(|| build::earlier_format(root)).transpose()?;
+    let mut built = build::all(root)?;
+    built.earlier_format = earlier_format;
+    Ok(built)
+}
+
 /// The suites that the options leave; a name that is no suite is an error that lists them.
 fn choose(options: &Options) -> anyhow::Result<Vec<&'static Suite>> {
     for name in options.only.iter().chain(&options.without) {
@@ -192,13 +204,12 @@ fn choose(options: &Options) -> anyhow::Result<Vec<&'static Suite>> {
     Ok(SUITES.iter().filter(wanted).collect())
 }
 
-fn run_suite(root: &Path, suite: &Suite, binaries: &build::Built, cache: &Cache) -> Line {
+fn run_suite(root: &Path, suite: &Suite, binaries: &Built, cache: &Cache) -> Line {
     let start = Instant::now();
     let deadline = start + Duration::from_secs(suite.deadline_minutes * 60);
     let mut outcome = Outcome::default();
     for mut command in commands(root, suite, binaries) {
         cache.put_on_path(&mut command);
-        command.env("HOLDFAST_BIN", binaries.program("holdfast"));
         outcome.add(run_one(&mut command, deadline));
     }
     if outcome.binaries == 0 {
@@ -213,18 +224,24 @@ fn run_suite(root: &Path, suite: &Suite, binaries: &build::Built, cache: &Cache)
 }
 
 /// The commands that together are the suite.
-fn commands(root: &Path, suite: &Suite, binaries: &build::Built) -> Vec<Command> {
+fn commands(root: &Path, suite: &Suite, binaries: &Built) -> Vec<Command> {
     if matches!(suite.tests, Tests::Docs) {
         let mut doc = cargo(root, &["test", "--quiet", "--doc"]);
         doc.args(SELECTION);
         return vec![doc];
     }
-    binaries
+    let belonging = binaries
         .tests
         .iter()
-        .filter(|binary| belongs(suite, binary))
-        .map(TestBinary::command)
-        .collect()
+        .filter(|binary| belongs(suite, binary));
+    let mut commands: Vec<Command> = belonging.map(TestBinary::command).collect();
+    for command in &mut commands {
+        command.env("HOLDFAST_BIN", binaries.program("holdfast"));
+        if let Some(earlier) = &binaries.earlier_format {
+            command.env("HOLDFAST_EARLIER_FORMAT_BIN", earlier);
+        }
+    }
+    commands
 }
 
 /// Whether the binary is one of the suite's. Each binary belongs to exactly one suite.

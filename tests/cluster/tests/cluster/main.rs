@@ -11,5 +11,6 @@ mod lost_store;
 mod pauses;
 mod refused_joins;
 mod shared_uploads;
+mod upgrade;
 mod woken;
 mod wrong_disks;

@@ -5,6 +5,12 @@ use serde::Deserialize;
 /// The cluster, as a node sees it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Status {
+    /// The format of its log.
+    #[serde(default)]
+    pub format: u32,
+    /// Its label.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Every node that is not removed.
     pub nodes: Vec<NodeStatus>,
 }
