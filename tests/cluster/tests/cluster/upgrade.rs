@@ -1,6 +1,6 @@
 //! Every node is replaced, one after the other and under load, by a build that knows the next format of the log. Until the
 //! operator raises the format the new build behaves as the old one; afterwards the old build is refused.
-//! (`docs/protocols.md`, 3.7.)
+//! Source: `docs/protocols.md`, 3.7.
 
 use anyhow::{Context as _, ensure};
 use cluster_suite::Load;
