@@ -31,6 +31,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// `Idempotency-Key`.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// `Holdfast-Arrived`: when a balancer got a request that it can send again, in milliseconds since 1970.
+pub(crate) const ARRIVED: HeaderName = HeaderName::from_static("holdfast-arrived");
+
 /// JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Blobs are served as bytes of which nothing is known.

@@ -20,6 +20,7 @@ mod lists;
 mod manifests;
 mod meter;
 mod pages;
+mod passing_on;
 mod problem;
 mod query;
 mod reply;

@@ -26,6 +26,7 @@ pub(crate) struct Meter {
     sent: Counter,
     panics: Counter,
     shed: Counter,
+    passed_on: Counter,
 }
 
 /// Tells the recorder what the metrics mean. Called once, after the recorder was installed.
@@ -62,6 +63,10 @@ pub fn describe() {
         "holdfast_http_shed_total",
         "Requests and connections told to come back later."
     );
+    describe_counter!(
+        "holdfast_http_passed_on_total",
+        "Requests that ended without an answer, so that the balancer asks another node: this one was cut off."
+    );
 }
 
 impl Meter {
@@ -79,6 +84,7 @@ impl Meter {
             sent: counter!("holdfast_http_sent_bytes_total"),
             panics: counter!("holdfast_http_panics_total"),
             shed: counter!("holdfast_http_shed_total"),
+            passed_on: counter!("holdfast_http_passed_on_total"),
         }
     }
 
@@ -124,6 +130,10 @@ impl Meter {
 
     pub(crate) fn panicked(&self) {
         self.panics.increment(1);
+    }
+
+    pub(crate) fn passed_on(&self) {
+        self.passed_on.increment(1);
     }
 
     pub(crate) fn shed(&self) {

@@ -5,7 +5,6 @@
 //! finished within the drain deadline. Then bodies that still come are ended, so that uploads keep what came, and what is
 //! left is cut. A connection ends with FIN: what a client sends meanwhile is read away. PROTOCOLS, "The balancer's part".
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -29,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::lingering::Lingering;
 use crate::meter::Meter;
 use crate::pages::{self, Info, PageState};
+use crate::passing_on::PassedOn;
 use crate::reply;
 use crate::service::Service;
 use crate::settings::Settings;
@@ -283,7 +283,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: A
         async move {
             let is_http1 = request.version() < Version::HTTP_2;
             let mut reply = if serves {
-                shared.service.answer(request).await
+                shared.service.answer(request).await?
             } else {
                 shared.service.refuse(request)
             };
@@ -294,7 +294,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: A
             if reply.headers().contains_key(CONNECTION) {
                 is_left.store(true, Ordering::Relaxed);
             }
-            Ok::<_, Infallible>(reply)
+            Ok::<_, PassedOn>(reply)
         }
     });
     let transport = StalledWrites::new(stream, shared.settings.write_timeout);

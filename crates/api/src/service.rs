@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 use crate::access_log::Record;
 use crate::exchange::Exchange;
 use crate::meter::Meter;
+use crate::passing_on::{Ending, PassedOn, Repeatable};
 use crate::problem::Problem;
 use crate::reply::{self, Content, Reply, ReplyBody};
 use crate::request_body::RequestBody;
@@ -69,8 +70,11 @@ impl Service {
         }
     }
 
-    /// Answers a request of a connection that is served.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+    /// Answers a request of a connection that is served, or has the balancer ask another node.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, PassedOn> {
         let (head, incoming) = request.into_parts();
         let body = RequestBody::new(
             incoming,
@@ -78,9 +82,20 @@ impl Service {
             self.end_bodies.clone(),
         );
         let mut record = self.record(&head);
-        let result = AssertUnwindSafe(self.guarded(&head, body.as_ref(), &mut record))
-            .catch_unwind()
-            .await;
+        let answer =
+            AssertUnwindSafe(self.guarded(&head, body.as_ref(), &mut record)).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            result = answer => result,
+            ending = self.is_hopeless(&head) => match ending {
+                Ending::PassOn => {
+                    self.meter.passed_on();
+                    record.answered(StatusCode::SERVICE_UNAVAILABLE);
+                    return Err(PassedOn);
+                }
+                Ending::Refuse => Ok(Err(Problem::too_slow("no node could have it confirmed"))),
+            },
+        };
         let mut reply = self.written(
             &head,
             &record,
@@ -92,7 +107,18 @@ impl Service {
         {
             reply::close_connection(reply.headers_mut());
         }
-        self.finish(&head, record, reply)
+        Ok(self.finish(&head, record, reply))
+    }
+
+    /// Waits until a request cannot be answered here; for ever if nobody else is there to answer it.
+    async fn is_hopeless(&self, head: &Parts) -> Ending {
+        match Repeatable::of(&head.headers) {
+            Some(request) => {
+                let hopeless = request.is_hopeless(&self.registry, self.settings.hold);
+                hopeless.await
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Answers a request of a connection that is one too many.

@@ -130,6 +130,7 @@ impl MetadataStore for Client {
         let none = LogIndex(0);
         Health {
             can_confirm: self.shared.pulse.freshness.is_ready(),
+            confirmed_before: self.shared.pulse.freshness.last().map(|at| at.elapsed()),
             leader: false,
             term: 0,
             last_log: none,

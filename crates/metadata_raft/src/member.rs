@@ -448,6 +448,7 @@ impl MetadataStore for Member {
             can_confirm: runs
                 && self.freshness.is_ready()
                 && !self.stopping.load(Ordering::Acquire),
+            confirmed_before: self.freshness.last().map(|at| at.elapsed()),
             leader,
             term: metrics.current_term,
             last_log: index(metrics.last_log_index),

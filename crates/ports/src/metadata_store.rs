@@ -6,6 +6,8 @@ pub mod memory;
 pub mod metric;
 pub mod suite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use metadata::{Answer, Command, LogIndex, Query, Reply};
 
@@ -64,6 +66,8 @@ pub struct Health {
     /// A read was confirmed by this node within the last two seconds ([`freshness::READY_FOR`]). It tries all the time,
     /// whether anybody reads or not.
     pub can_confirm: bool,
+    /// How long ago that was; `None`: never.
+    pub confirmed_before: Option<Duration>,
     /// Whether this node leads.
     pub leader: bool,
     /// The term.

@@ -69,6 +69,7 @@ impl MetadataStore for LateStore {
             Some(store) => store.health(),
             None => Health {
                 can_confirm: false,
+                confirmed_before: None,
                 leader: false,
                 term: 0,
                 last_log: none,

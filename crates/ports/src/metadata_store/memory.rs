@@ -156,6 +156,7 @@ impl MetadataStore for MemoryMetadataStore {
         let index = self.content.lock().index;
         Health {
             can_confirm: true,
+            confirmed_before: Some(Duration::ZERO),
             leader: true,
             term: 1,
             last_log: index,
