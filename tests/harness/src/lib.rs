@@ -6,20 +6,26 @@
 pub mod bound;
 pub mod client;
 pub mod cluster;
+pub mod disk;
 pub mod docker_registry;
 pub mod garage;
 pub mod haproxy;
 pub mod holdfast;
+pub mod links;
 pub mod nginx;
+pub mod poor_store;
 pub mod ports;
 pub mod process;
 pub mod tools;
 
 pub use client::{Client, Reply};
 pub use cluster::Cluster;
+pub use disk::Disk;
 pub use docker_registry::DockerRegistry;
 pub use garage::GarageServer;
 pub use haproxy::Haproxy;
 pub use holdfast::HoldfastServer;
+pub use links::Links;
 pub use nginx::Nginx;
+pub use poor_store::PoorStore;
 pub use process::Process;

@@ -5,6 +5,7 @@
 
 mod bad_peers;
 mod crashed_manifests;
+mod cut_off;
 mod growth;
 mod killed_nodes;
 mod lost_store;

@@ -18,7 +18,9 @@ use anyhow::{Context as _, bail, ensure};
 pub use node::{Node, Role};
 pub use status::{NodeStatus, Status};
 
-use crate::{Client, GarageServer, Haproxy, client, holdfast, ports, tools};
+use crate::poor_store::Poverty;
+use crate::{Client, Disk, GarageServer, Haproxy, Links, PoorStore};
+use crate::{client, holdfast, ports, tools};
 
 /// A debug build that catches up may take this long.
 pub const READY_MAX: Duration = Duration::from_secs(60);
@@ -36,6 +38,9 @@ pub struct Builder {
     places: usize,
     environment: Vec<(String, String)>,
     program: Option<PathBuf>,
+    links: bool,
+    disk_bytes: Option<u64>,
+    poverty: Option<Poverty>,
 }
 
 impl Builder {
@@ -74,6 +79,27 @@ impl Builder {
         self
     }
 
+    /// Leads every connection between nodes through [`Links`].
+    #[must_use]
+    pub fn links(mut self) -> Self {
+        self.links = true;
+        self
+    }
+
+    /// Gives every node a [`Disk`] of its own, of so many bytes. Wants root.
+    #[must_use]
+    pub fn disks(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
+    /// Has the object store answer badly.
+    #[must_use]
+    pub fn poor_store(mut self, poverty: Poverty) -> Self {
+        self.poverty = Some(poverty);
+        self
+    }
+
     /// Starts it and waits until every node is ready and every member votes.
     pub fn start(self) -> anyhow::Result<Cluster> {
         let places = self.places.max(self.members + self.gateways);
@@ -86,9 +112,29 @@ impl Builder {
         for place in 0..places {
             nodes.push(Node::at(place, host, folder.path(), &program)?);
         }
+        let links = self.links.then(Links::new).transpose()?;
+        if let Some(links) = &links {
+            for (place, node) in nodes.iter_mut().enumerate() {
+                node.link(place, links)?;
+            }
+        }
+        let mount = |bytes| {
+            nodes
+                .iter()
+                .map(move |node| Disk::mount(node.folder(), bytes))
+        };
+        let disks = self.disk_bytes.into_iter().flat_map(mount);
+        let disks = disks.collect::<anyhow::Result<Vec<Disk>>>()?;
         let addresses: Vec<&str> = nodes.iter().map(Node::address).collect();
         let haproxy = Haproxy::start(&addresses)?;
         let mut environment = garage.environment();
+        let poor_store = self
+            .poverty
+            .map(|poverty| PoorStore::start(&garage.endpoint, poverty));
+        let poor_store = poor_store.transpose()?;
+        if let Some(store) = &poor_store {
+            environment.push(("HOLDFAST_STORAGE_S3_ENDPOINT".into(), store.endpoint()));
+        }
         // A line for each request would push what matters out of what is kept.
         environment.push(("HOLDFAST_LOG".into(), "info,holdfast::access=warn".into()));
         environment.extend(self.environment);
@@ -99,7 +145,10 @@ impl Builder {
             host,
             passed: false,
             recovery_key: String::new(),
+            links,
+            poor_store,
             garage,
+            disks,
             folder,
         };
         cluster.found(self.members, self.gateways)?;
@@ -121,7 +170,10 @@ pub struct Cluster {
     host: Ipv4Addr,
     passed: bool,
     recovery_key: String,
+    links: Option<Links>,
+    poor_store: Option<PoorStore>,
     garage: GarageServer,
+    disks: Vec<Disk>,
     /// Held for its drop, after the processes'.
     folder: tempfile::TempDir,
 }
@@ -135,6 +187,9 @@ impl Cluster {
             places: 0,
             environment: Vec::new(),
             program: None,
+            links: false,
+            disk_bytes: None,
+            poverty: None,
         }
     }
 
@@ -188,6 +243,22 @@ impl Cluster {
     /// The object store.
     pub fn garage(&mut self) -> &mut GarageServer {
         &mut self.garage
+    }
+
+    /// The ways between the nodes, if the builder was asked for them.
+    pub fn links(&self) -> anyhow::Result<&Links> {
+        self.links.as_ref().context("ask the builder for links")
+    }
+
+    /// The disk of the node at a place, if the builder was asked for disks.
+    pub fn disk(&self, place: usize) -> anyhow::Result<&Disk> {
+        self.disks.get(place).context("ask the builder for disks")
+    }
+
+    /// What stands before the object store, if the builder was asked for it.
+    pub fn poor_store(&self) -> anyhow::Result<&PoorStore> {
+        let store = self.poor_store.as_ref();
+        store.context("ask the builder for a poor store")
     }
 
     /// A path in the cluster's own folder.

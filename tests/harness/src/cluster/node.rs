@@ -1,13 +1,14 @@
 //! One node of a cluster: a place with an address, a data folder, and a process that comes and goes.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
-use crate::{Process, client, holdfast, ports};
+use crate::links::{self, Processes};
+use crate::{Links, Process, client, holdfast, ports};
 
 /// So many bytes of what earlier processes said are kept.
 const SAID_MAX: usize = 4 << 20;
@@ -39,6 +40,8 @@ pub struct Node {
     name: String,
     address: String,
     peer_address: String,
+    /// Where it really listens for other nodes, and where it says which process it is, if links lead to it.
+    linked: Option<(usize, String, Processes)>,
     program: PathBuf,
     folder: PathBuf,
     /// Raised when a place is taken anew, so that a new node has a new folder.
@@ -65,6 +68,7 @@ impl Node {
             name: format!("node-{place}"),
             address: format!("{host}:{http}"),
             peer_address: format!("{host}:{peer}"),
+            linked: None,
             program: program.to_owned(),
             folder: folder.join(format!("node-{place}")),
             generation: 0,
@@ -73,6 +77,24 @@ impl Node {
             paused: false,
             earlier: String::new(),
         })
+    }
+
+    /// Has other nodes come through these links.
+    pub(super) fn link(&mut self, place: usize, links: &Links) -> anyhow::Result<()> {
+        let front: SocketAddr = self.peer_address.parse()?;
+        let IpAddr::V4(host) = front.ip() else {
+            bail!("{front} is no address of ours");
+        };
+        let [port] = ports::free_at(host)?;
+        let back = SocketAddr::from((host, port));
+        links.lead(place, front, back)?;
+        self.linked = Some((place, back.to_string(), links.processes()));
+        Ok(())
+    }
+
+    /// Where its data folders are, one after the other.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What tests call it: `node-` and its place.
@@ -140,8 +162,15 @@ impl Node {
         command.arg(self.data()).args(more);
         holdfast::without_settings(&mut command);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
+        if let Some((_, listen, _)) = &self.linked {
+            command.env("HOLDFAST_CLUSTER_PEER_LISTEN", listen);
+        }
         self.paused = false;
-        self.process = Some(Process::start(&self.name, &mut command)?);
+        let process = Process::start(&self.name, &mut command)?;
+        if let Some((place, _, processes)) = &self.linked {
+            links::note(processes, *place, process.id());
+        }
+        self.process = Some(process);
         Ok(())
     }
 

@@ -46,6 +46,9 @@ pub struct NodeStatus {
     /// `ok`, or what is wrong.
     #[serde(default)]
     pub health: String,
+    /// Free bytes on its disk.
+    #[serde(default)]
+    pub disk_free: u64,
 }
 
 impl Status {
