@@ -24,6 +24,7 @@ mod fabric;
 mod folder;
 mod follow;
 mod found;
+mod full_disk;
 mod join;
 mod node;
 mod reception;

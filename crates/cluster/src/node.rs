@@ -25,7 +25,7 @@ use crate::folder::NodeFolder;
 use crate::signer::Signer;
 use crate::start_book::StartBook;
 use crate::start_record::{self, StartFailure};
-use crate::{copying, follow, reception, renewal, steward};
+use crate::{copying, follow, full_disk, reception, renewal, steward};
 
 /// How this node has the log.
 #[derive(Clone)]
@@ -360,6 +360,7 @@ impl Cluster {
         shared.keep_task(tokio::spawn(renewal::renew(Arc::downgrade(shared))));
         if shared.role() == Role::Member {
             shared.keep_task(tokio::spawn(steward::serve(Arc::downgrade(shared))));
+            shared.keep_task(tokio::spawn(full_disk::serve(Arc::downgrade(shared))));
             shared.keep_task(tokio::spawn(copying::serve(Arc::downgrade(shared))));
             shared.keep_task(tokio::spawn(start_record::watch(Arc::downgrade(shared))));
         }

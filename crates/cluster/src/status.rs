@@ -88,7 +88,7 @@ pub struct NodeLine {
     pub leader: bool,
     /// Whether it votes.
     pub votes: bool,
-    /// `ok`, `draining`, `no quorum`, how far its clock is off, or why it does not answer.
+    /// `ok`, `draining`, `disk full`, `no quorum`, how far its clock is off, or why it does not answer.
     pub health: String,
     /// How far its clock is ahead of the median of the voters' clocks, in milliseconds, as far as is known.
     pub clock_ahead_ms: Option<i64>,
@@ -148,6 +148,7 @@ pub(crate) async fn own(shared: &Shared) -> NodeStatus {
         uptime_ms: u64::try_from(shared.uptime().as_millis()).unwrap_or(u64::MAX),
         draining: shared.is_draining(),
         clock: shared.clock(),
+        disk_full: shared.member().is_some_and(|member| !member.has_room()),
         log_copy: shared.copy().status(health.applied.0),
     }
 }
@@ -326,8 +327,16 @@ async fn account(shared: &Shared, node: &NodeView) -> Result<NodeStatus, String>
     if node.node == shared.node() {
         return Ok(own(shared).await);
     }
-    let address = &node.announcement.peer_address;
-    let mut client = shared.connections().node_client(node.node.0, address);
+    ask_at(shared, node.node.0, &node.announcement.peer_address).await
+}
+
+/// Another node's account.
+pub(crate) async fn ask_at(
+    shared: &Shared,
+    node: u64,
+    address: &str,
+) -> Result<NodeStatus, String> {
+    let mut client = shared.connections().node_client(node, address);
     match tokio::time::timeout(ANSWER_TIME_MAX, client.status(StatusRequest)).await {
         Ok(Ok(status)) => Ok(status.into_inner()),
         Ok(Err(_)) => Err("unreachable".to_owned()),
@@ -346,6 +355,7 @@ fn line(
     let health = match account {
         Err(why) => why.clone(),
         Ok(status) if status.draining => "draining".to_owned(),
+        Ok(status) if status.disk_full => "disk full".to_owned(),
         Ok(status) if !status.can_confirm => "no quorum".to_owned(),
         Ok(_) => "ok".to_owned(),
     };

@@ -10,6 +10,7 @@ use openraft::alias::SnapshotMetaOf;
 use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
 use openraft::{OptionalSend, RaftSnapshotBuilder, SnapshotMeta};
 
+use crate::log::DiskSpace;
 use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile, SnapshotFolder};
 use crate::tables::{ApplyError, TableStore};
@@ -23,6 +24,7 @@ const BATCH_ENTRIES_MAX: usize = 1024;
 pub(crate) struct Machine {
     pub(crate) tables: Arc<TableStore>,
     pub(crate) snapshots: SnapshotFolder,
+    pub(crate) space: Arc<DiskSpace>,
 }
 
 type MachineSnapshot = openraft::alias::SnapshotOf<TypeConfig, SnapshotFile>;
@@ -67,6 +69,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 batch.push(entry);
                 responders.push(responder);
             }
+            self.space.room_to_apply(self.tables.folder()).await?;
             let tables = Arc::clone(&self.tables);
             let replies = blocking(move || tables.apply(&batch)).await?;
             for (responder, reply) in responders.into_iter().zip(replies) {

@@ -175,6 +175,7 @@ impl Member {
         let machine = Machine {
             tables: Arc::clone(&tables),
             snapshots: snapshots.clone(),
+            space: Arc::clone(&space),
         };
         let connections = Connections::new(Arc::clone(&config.transport));
         let networks = PeerNetworks {
@@ -249,6 +250,12 @@ impl Member {
         calls.of_the_log(peer_service::calls(self))
     }
 
+    /// Whether the disk has room for more of the log. Without it this member takes no commands, so another one should lead.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.space.is_full()
+    }
+
     /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,
     /// and tells why. Such a member never comes back by itself: the process has to end.
     pub async fn ended(&self) -> String {
@@ -271,6 +278,7 @@ impl Member {
             return;
         }
         self.stop.send_replace(true);
+        self.space.close();
         // The log is stopped when no peer is in the middle of a call, unless one does not end.
         let calls = tokio::time::timeout(PEER_CALLS_END_MAX, self.peer_calls.write()).await;
         if let Err(error) = self.raft.shutdown().await {
@@ -349,7 +357,7 @@ impl Member {
         let folder = self.config.data_dir.clone();
         if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || free_bytes(&folder)).await {
             metrics::gauge!(DISK_FREE).set(free as f64);
-            self.space.set_low(free < self.config.free_bytes_min);
+            self.space.set_free(free, self.config.free_bytes_min);
         }
         if self.tables.is_durable_commit_due() {
             let tables = Arc::clone(&self.tables);

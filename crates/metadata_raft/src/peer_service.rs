@@ -161,6 +161,16 @@ fn check_asker(caller: Caller, query: &Query) -> Result<(), Status> {
     )))
 }
 
+/// Whether a member takes entries. Without room it keeps what it has for a vote.
+fn has_room(member: &Weak<Member>) -> Result<(), Status> {
+    match member.upgrade() {
+        Some(member) if member.space.is_scarce() => Err(Status::resource_exhausted(
+            "the disk of this member is full",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn log_stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("the log of this member has stopped: {error}"))
 }
@@ -178,9 +188,15 @@ impl PeerCalls for PeerService {
         // What ends the requests is told after the answers to those before it.
         let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
         let found = Arc::clone(&problem);
-        let requests = request.into_inner().take_until(stopping).map(|request| {
+        let whose = Weak::clone(&self.member);
+        let requests = request.into_inner().take_until(stopping).map(move |request| {
             let undecoded = |error| Status::failed_precondition(format!("{error}"));
-            append_from_wire(request?).map_err(undecoded)
+            let request = append_from_wire(request?).map_err(undecoded)?;
+            // What has no entries only says that the leader is there.
+            if !request.entries.is_empty() {
+                has_room(&whose)?;
+            }
+            Ok(request)
         });
         let good = move |request: Result<_, Status>| {
             let request = request.map_err(|status| *found.lock() = Some(status));
@@ -254,6 +270,7 @@ impl PeerCalls for PeerService {
         request: Request<Streaming<SnapshotPiece>>,
     ) -> Result<Response<SnapshotTaken>, Status> {
         let _call = self.speaks_of_the_log(&request)?;
+        has_room(&self.member)?;
         let (vote, name, file) = self.take_pieces(&mut request.into_inner()).await?;
         let (last_log_id, last_membership) = applied_from_wire(name.state)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;

@@ -24,6 +24,9 @@ const LEADER_SILENCE_MAX: Duration = Duration::from_millis(500);
 /// The reply of a leader is waited for a little longer than it holds the command itself.
 const REPLY_SLACK: Duration = Duration::from_millis(100);
 
+/// Why a member that leads decides nothing.
+const FULL: &str = "the disk of the metadata folder is full; free some space";
+
 /// What one attempt came to.
 enum Attempt {
     Reply(Reply),
@@ -109,12 +112,17 @@ impl Member {
         if let Some(why) = self.refuses.get() {
             return Err(unavailable(why));
         }
-        if self.space.is_full() {
-            return Err(unavailable(
-                "the disk of the metadata folder is full; free some space",
-            ));
+        // Another member may lead and have room.
+        if self.space.is_full() && self.is_alone() {
+            return Err(unavailable(FULL));
         }
         Ok(())
+    }
+
+    fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().voter_ids().count() <= 1
     }
 
     /// Proposes under the same id until there is a reply or the deadline has come.
@@ -158,8 +166,17 @@ impl Member {
     }
 
     async fn attempt_here(&self, entry: &Arc<Entry>, deadline: Deadline) -> Attempt {
+        if self.space.is_full() && self.leads() {
+            return Attempt::Refused(FULL.to_owned());
+        }
         let write = self.raft.client_write(Proposal(Arc::clone(entry)));
-        match tokio::time::timeout_at(deadline, write).await {
+        let decided = tokio::select! {
+            biased;
+            decided = tokio::time::timeout_at(deadline, write) => decided,
+            // Others may apply it.
+            () = self.space.is_stuck() => return Attempt::Unknown(FULL.to_owned()),
+        };
+        match decided {
             Ok(Ok(response)) => match response.data {
                 Some(reply) => Attempt::Reply(reply),
                 None => Attempt::Unknown("the log gave no reply".to_owned()),

@@ -34,7 +34,7 @@ impl Storage {
         let io = |e: std::io::Error| OpenFailure::folder(folder, &e);
         let lock = folder::lock(folder)?;
         let free = free_bytes(folder).map_err(io)?;
-        space.set_low(free < config.free_bytes_min);
+        space.set_free(free, config.free_bytes_min);
         let identity = folder::start(folder, config.node_id, nonce)?;
         let log_folder = folder.join("log");
         std::fs::create_dir_all(&log_folder).map_err(io)?;

@@ -28,7 +28,15 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
         };
         let tables = Arc::new(TableStore::open(settings).unwrap());
         let snapshots = SnapshotFolder::open(folder.path().join("snapshots")).unwrap();
-        Ok((folder, log, Machine { tables, snapshots }))
+        Ok((
+            folder,
+            log,
+            Machine {
+                tables,
+                snapshots,
+                space: Arc::default(),
+            },
+        ))
     }
 }
 

@@ -51,6 +51,8 @@ pub struct NodeStatus {
     pub draining: bool,
     /// Its clock.
     pub clock: LogTime,
+    /// Whether its disk has no room for more of the log.
+    pub disk_full: bool,
     /// How far the copy of the log is; said by the leader that makes it.
     pub log_copy: Option<LogCopyStatus>,
 }
@@ -264,6 +266,7 @@ impl PeerMessage for NodeStatus {
             uptime_ms: self.uptime_ms,
             draining: self.draining,
             clock: self.clock.0,
+            disk_full: self.disk_full,
             log_copy: self.log_copy.as_ref().map(|copy| pb::LogCopy {
                 index: copy.index,
                 lag_entries: copy.lag_entries,
@@ -293,6 +296,7 @@ impl PeerMessage for NodeStatus {
             uptime_ms: status.uptime_ms,
             draining: status.draining,
             clock: LogTime(status.clock),
+            disk_full: status.disk_full,
             log_copy: status.log_copy.map(|copy| LogCopyStatus {
                 index: copy.index,
                 lag_entries: copy.lag_entries,

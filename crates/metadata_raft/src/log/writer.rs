@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::index::{Index, SegmentFile};
 use super::recovery::{Tail, segment_name};
 use super::segment::{FrameBuilder, HEADER_BYTES, Record, SegmentHeader};
-use super::space::DiskSpace;
+use super::space::{DiskSpace, has_room_for};
 use super::vote_file::VoteFile;
 use crate::files::{create_filled, sync_folder};
 use crate::metric;
@@ -305,6 +305,8 @@ impl Writer {
     fn prepare_spare(&mut self) {
         let make = |name: &str| -> io::Result<File> {
             let path = self.folder.join(name);
+            // Trying would take the last room away, for a moment, from those who need little.
+            has_room_for(&self.folder, self.segment_bytes)?;
             create_filled(&path, self.segment_bytes)
                 .inspect_err(|_| drop(std::fs::remove_file(&path)))
         };
@@ -319,7 +321,7 @@ impl Writer {
                 self.space.set_no_spare(false);
             }
             Err(error) => {
-                tracing::error!(%error, "no room for the next segment of the metadata log: writes are refused");
+                tracing::debug!(%error, "no room for the next segment of the metadata log");
                 self.space.set_no_spare(true);
             }
         }

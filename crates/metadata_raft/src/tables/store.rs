@@ -135,6 +135,11 @@ impl TableStore {
         })
     }
 
+    /// Where the tables are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.settings.folder
+    }
+
     /// The last published state. Costs no transaction.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.load_full()

@@ -6,6 +6,7 @@
 mod bad_peers;
 mod crashed_manifests;
 mod cut_off;
+mod full_disks;
 mod growth;
 mod killed_nodes;
 mod lost_store;

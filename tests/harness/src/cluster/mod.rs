@@ -286,6 +286,11 @@ impl Cluster {
         &mut self.nodes[place]
     }
 
+    /// What the node at a place measures of itself: the sum of all samples of this name.
+    pub fn metric_of(&self, place: usize, name: &str) -> anyhow::Result<f64> {
+        self.nodes[place].metric(name)
+    }
+
     /// The places of the nodes of a role that run.
     pub fn running(&self, role: Role) -> Vec<usize> {
         let places = 0..self.nodes.len();
