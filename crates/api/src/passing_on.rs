@@ -16,6 +16,9 @@ use crate::header;
 
 /// No request is given up earlier: longer than an election takes, and than it takes an idle node to try a confirmation.
 const PATIENCE_MIN: Duration = Duration::from_millis(700);
+/// A request that goes on with an upload leaves a trace when it is given up half-way: what it asked of the log may yet be done,
+/// and fence off the node that is asked instead. Nobody elects for so long; only who is cut off waits for it.
+const UPLOAD_PATIENCE_MIN: Duration = Duration::from_millis(3500);
 /// The longer a request has been on its way from node to node, the longer each keeps it, so that the balancer's tries last
 /// for the hold time: this part of its age.
 const PATIENCE_PART: u32 = 3;
@@ -54,9 +57,9 @@ impl Repeatable {
         (age < AGE_MAX).then_some(Repeatable { age })
     }
 
-    /// How long this node keeps it without a confirmation, and what it does then.
-    fn plan(self, hold: Duration) -> (Duration, Ending) {
-        let patience = PATIENCE_MIN.max(self.age / PATIENCE_PART);
+    /// How long this node keeps it without a confirmation, `min` at least, and what it does then.
+    fn plan(self, hold: Duration, min: Duration) -> (Duration, Ending) {
+        let patience = min.max(self.age / PATIENCE_PART);
         let left = hold.saturating_sub(self.age);
         if patience < left {
             (patience, Ending::PassOn)
@@ -65,20 +68,49 @@ impl Repeatable {
         }
     }
 
-    /// Waits until this node has had nothing confirmed for too long since it has the request.
-    pub(crate) async fn is_hopeless(self, registry: &Registry, hold: Duration) -> Ending {
+    /// Waits until what changes something may begin here: at once, unless nothing was confirmed lately.
+    ///
+    /// # Errors
+    /// When nothing was for too long. The request has left no trace then.
+    pub(crate) async fn may_begin(self, registry: &Registry, hold: Duration) -> Result<(), Ending> {
         let began = Instant::now();
-        let (patience, ending) = self.plan(hold);
+        let (patience, ending) = self.plan(hold, PATIENCE_MIN);
+        while silence(registry) >= PATIENCE_MIN {
+            if began.elapsed() >= patience {
+                return Err(ending);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until this node has had nothing confirmed for too long since the request began.
+    pub(crate) async fn is_hopeless(
+        self,
+        registry: &Registry,
+        hold: Duration,
+        goes_on_with_an_upload: bool,
+    ) -> Ending {
+        let began = Instant::now();
+        let min = match goes_on_with_an_upload {
+            true => UPLOAD_PATIENCE_MIN,
+            false => PATIENCE_MIN,
+        };
+        let (patience, ending) = self.plan(hold, min);
         loop {
-            let silent = registry.health().confirmed_before.unwrap_or(Duration::MAX);
             // What was confirmed since the request came shows that the node is not cut off, or was not then.
-            let silent = silent.min(began.elapsed());
+            let silent = silence(registry).min(began.elapsed());
             match patience.checked_sub(silent) {
                 None | Some(Duration::ZERO) => return ending,
                 Some(left) => tokio::time::sleep(left.max(LOOK_EVERY)).await,
             }
         }
     }
+}
+
+/// How long nothing has been confirmed here.
+fn silence(registry: &Registry) -> Duration {
+    registry.health().confirmed_before.unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
@@ -111,7 +143,7 @@ mod tests {
         let mut age = Duration::ZERO;
         let mut tries = 1;
         loop {
-            let (patience, ending) = Repeatable { age }.plan(HOLD);
+            let (patience, ending) = Repeatable { age }.plan(HOLD, PATIENCE_MIN);
             assert!(patience >= PATIENCE_MIN);
             age += patience;
             if ending == Ending::Refuse {
@@ -122,6 +154,9 @@ mod tests {
         assert!(tries <= 11, "{tries}");
         assert!(age >= HOLD && age < HOLD + 2 * PATIENCE_MIN, "{age:?}");
         let late = Repeatable { age: 2 * HOLD };
-        assert_eq!(late.plan(HOLD), (PATIENCE_MIN, Ending::Refuse));
+        assert_eq!(
+            late.plan(HOLD, UPLOAD_PATIENCE_MIN),
+            (PATIENCE_MIN, Ending::Refuse)
+        );
     }
 }

@@ -82,19 +82,19 @@ impl Service {
             self.end_bodies.clone(),
         );
         let mut record = self.record(&head);
-        let answer =
-            AssertUnwindSafe(self.guarded(&head, body.as_ref(), &mut record)).catch_unwind();
-        let result = tokio::select! {
-            biased;
-            result = answer => result,
-            ending = self.is_hopeless(&head) => match ending {
-                Ending::PassOn => {
-                    self.meter.passed_on();
-                    record.answered(StatusCode::SERVICE_UNAVAILABLE);
-                    return Err(PassedOn);
-                }
-                Ending::Refuse => Ok(Err(Problem::too_slow("no node could have it confirmed"))),
-            },
+        let answered = self.guarded(&head, body.as_ref(), &mut record);
+        let answered = AssertUnwindSafe(self.unless_hopeless(&head, answered));
+        let result = match answered.catch_unwind().await {
+            Ok(Err(Ending::PassOn)) => {
+                self.meter.passed_on();
+                record.answered(StatusCode::SERVICE_UNAVAILABLE);
+                return Err(PassedOn);
+            }
+            Ok(Err(Ending::Refuse)) => Ok(Err(Problem::too_slow(
+                "nothing could be confirmed for the hold time",
+            ))),
+            Ok(Ok(result)) => Ok(result),
+            Err(panic) => Err(panic),
         };
         let mut reply = self.written(
             &head,
@@ -110,14 +110,25 @@ impl Service {
         Ok(self.finish(&head, record, reply))
     }
 
-    /// Waits until a request cannot be answered here; for ever if nobody else is there to answer it.
-    async fn is_hopeless(&self, head: &Parts) -> Ending {
-        match Repeatable::of(&head.headers) {
-            Some(request) => {
-                let hopeless = request.is_hopeless(&self.registry, self.settings.hold);
-                hopeless.await
-            }
-            None => std::future::pending().await,
+    /// What came out of a request, unless it cannot be answered here and another node may be asked.
+    async fn unless_hopeless<T>(
+        &self,
+        head: &Parts,
+        answered: impl Future<Output = T>,
+    ) -> Result<T, Ending> {
+        let Some(request) = Repeatable::of(&head.headers) else {
+            return Ok(answered.await);
+        };
+        let (registry, hold) = (&self.registry, self.settings.hold);
+        if !head.method.is_safe() {
+            request.may_begin(registry, hold).await?;
+        }
+        let is_closing =
+            head.method == Method::PUT && route::kind(head.uri.path()) == RouteKind::Upload;
+        tokio::select! {
+            biased;
+            result = answered => Ok(result),
+            ending = request.is_hopeless(registry, hold, is_closing) => Err(ending),
         }
     }
 
