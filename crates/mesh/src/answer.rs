@@ -1,6 +1,6 @@
 //! Answers nodes that call: one port for nodes of the cluster and for those that want to join.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use identity::{ALPN_JOIN, Credentials, Role};
 use parking_lot::Mutex;
 use peers::{Caller, PeerConnection};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::HANDSHAKE_TIME_MAX;
 
-/// Handshakes at once; more callers wait in the system's queue.
-const HANDSHAKES_MAX: usize = 64;
+/// Handshakes at once. One more ends the oldest of whoever has the most: callers that say nothing must keep nobody out.
+const HANDSHAKES_MAX: usize = 256;
 /// Connections that wait to be taken.
 const WAITING_MAX: usize = 64;
 /// The same complaint about the same machine is logged once in so long.
@@ -123,10 +123,36 @@ impl Complaints {
     }
 }
 
+/// Callers that have not proven who they are, the oldest first.
+#[derive(Default)]
+struct Handshakes(VecDeque<(IpAddr, AbortHandle)>);
+
+impl Handshakes {
+    fn add(&mut self, from: IpAddr, handshake: AbortHandle) {
+        self.0.push_back((from, handshake));
+    }
+
+    /// Makes room for one more. Gives who had to go.
+    fn make_room(&mut self) -> Option<IpAddr> {
+        self.0.retain(|(_, handshake)| !handshake.is_finished());
+        if self.0.len() < HANDSHAKES_MAX {
+            return None;
+        }
+        let mut counts = HashMap::<IpAddr, usize>::new();
+        for (from, _) in &self.0 {
+            *counts.entry(*from).or_default() += 1;
+        }
+        let (greedy, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        let oldest = self.0.iter().position(|(from, _)| *from == greedy)?;
+        let (from, handshake) = self.0.remove(oldest)?;
+        handshake.abort();
+        Some(from)
+    }
+}
+
 async fn accept(listener: TcpListener, reception: Arc<Reception>) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let mut handshakes = Handshakes::default();
     loop {
-        let permit = Arc::clone(&handshakes).acquire_owned().await;
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -135,24 +161,34 @@ async fn accept(listener: TcpListener, reception: Arc<Reception>) {
                 continue;
             }
         };
+        if let Some(greedy) = handshakes.make_room() {
+            reception.refuse(
+                greedy,
+                "too many callers do not say who they are".to_owned(),
+            );
+        }
         let reception = Arc::clone(&reception);
-        tokio::spawn(async move {
-            let _permit = permit;
+        let handshake = tokio::spawn(async move {
             let received = reception.receive(stream, from);
             let refused = match tokio::time::timeout(HANDSHAKE_TIME_MAX, received).await {
                 Ok(Ok(())) => return,
                 Ok(Err(why)) => why,
                 Err(_) => "it did not say who it is in time".to_owned(),
             };
-            metrics::counter!(REFUSED).increment(1);
-            if reception.complaints.is_due(from.ip(), &refused) {
-                tracing::warn!(%from, why = refused, "a caller on the port between nodes was refused");
-            }
+            reception.refuse(from.ip(), refused);
         });
+        handshakes.add(from.ip(), handshake.abort_handle());
     }
 }
 
 impl Reception {
+    fn refuse(&self, from: IpAddr, why: String) {
+        metrics::counter!(REFUSED).increment(1);
+        if self.complaints.is_due(from, &why) {
+            tracing::warn!(%from, why, "a caller on the port between nodes was refused");
+        }
+    }
+
     async fn receive(&self, stream: TcpStream, from: SocketAddr) -> Result<(), String> {
         let said = |error: io::Error| match identity::tls_error(&error) {
             Some(why) => identity::explain(why),
@@ -179,5 +215,33 @@ impl Reception {
         // Nobody takes connections any more: this node is stopping.
         drop(self.peers.send(Ok(connection)).await);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_of_the_greediest_makes_room() {
+        let waiting = || tokio::spawn(std::future::pending::<()>());
+        let [node, flood] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let mut handshakes = Handshakes::default();
+        let first = waiting();
+        handshakes.add(node, first.abort_handle());
+        let mut floods = Vec::new();
+        for _ in 1..HANDSHAKES_MAX {
+            assert_eq!(handshakes.make_room(), None);
+            floods.push(waiting());
+            handshakes.add(flood, floods[floods.len() - 1].abort_handle());
+        }
+        assert_eq!(handshakes.make_room(), Some(flood));
+        assert!(floods.remove(0).await.unwrap_err().is_cancelled());
+        assert!(!first.is_finished());
+        // Who is done is in nobody's way.
+        floods[0].abort();
+        assert!((&mut floods[0]).await.is_err());
+        handshakes.add(flood, waiting().abort_handle());
+        assert_eq!(handshakes.make_room(), None);
     }
 }
