@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use metadata::{Command, Query};
@@ -28,6 +28,8 @@ use crate::types::{
 
 /// Without a piece for so long a snapshot's transfer has broken off; what came is kept for the next one.
 const PIECE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Messages that are not understood are told of so often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// The longest that a sender may have a command or a question wait here.
 const PATIENCE_MAX: Duration = Duration::from_secs(120);
 
@@ -41,6 +43,7 @@ pub(crate) fn calls(member: &Arc<Member>) -> impl PeerCalls {
         raft: member.raft.clone(),
         incoming: Arc::new(Mutex::new(member.snapshots.incoming())),
         member: Arc::downgrade(member),
+        misunderstandings: Arc::default(),
     }
 }
 
@@ -48,6 +51,25 @@ struct PeerService {
     raft: RaftHandle,
     incoming: Arc<Mutex<Incoming>>,
     member: Weak<Member>,
+    misunderstandings: Arc<Misunderstandings>,
+}
+
+/// Messages that this build does not understand: told now and then, since whoever sends one sends it again.
+#[derive(Default)]
+struct Misunderstandings(parking_lot::Mutex<Option<Instant>>);
+
+impl Misunderstandings {
+    fn tell(&self, caller: Caller, error: &dyn std::fmt::Display) {
+        let mut told = self.0.lock();
+        if told.is_some_and(|at| at.elapsed() < COMPLAIN_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        tracing::error!(
+            node = caller.node, %error,
+            "a message of another node is not understood and was not taken: run the same or a newer Holdfast here"
+        );
+    }
 }
 
 impl PeerService {
@@ -185,12 +207,17 @@ impl PeerCalls for PeerService {
     ) -> Result<Response<Self::AppendStream>, Status> {
         let (member, call) = self.speaks_of_the_log(&request)?;
         let stopping = member.stopping();
+        let caller = peers::caller(&request)?;
         // What ends the requests is told after the answers to those before it.
         let problem: Arc<parking_lot::Mutex<Option<Status>>> = Arc::default();
         let found = Arc::clone(&problem);
         let whose = Weak::clone(&self.member);
+        let misunderstandings = Arc::clone(&self.misunderstandings);
         let requests = request.into_inner().take_until(stopping).map(move |request| {
-            let undecoded = |error| Status::failed_precondition(format!("{error}"));
+            let undecoded = |error| {
+                misunderstandings.tell(caller, &error);
+                Status::failed_precondition(format!("{error}"))
+            };
             let request = append_from_wire(request?).map_err(undecoded)?;
             // What has no entries only says that the leader is there.
             if !request.entries.is_empty() {
@@ -319,8 +346,10 @@ impl PeerCalls for PeerService {
     ) -> Result<Response<ProposeReply>, Status> {
         let caller = peers::caller(&request)?;
         let request = request.into_inner();
-        let entry = wire::decode_entry(&request.entry)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let entry = wire::decode_entry(&request.entry).map_err(|error| {
+            self.misunderstandings.tell(caller, &error);
+            Status::invalid_argument(error.to_string())
+        })?;
         check_proposer(caller, &entry.command)?;
         let (member, _call) = self.member()?;
         let deadline = deadline_after(request.patience_ms);
@@ -348,8 +377,10 @@ impl PeerCalls for PeerService {
     async fn ask(&self, request: Request<AskRequest>) -> Result<Response<AskReply>, Status> {
         let caller = peers::caller(&request)?;
         let request = request.into_inner();
-        let query = wire::decode_query(&request.query)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let query = wire::decode_query(&request.query).map_err(|error| {
+            self.misunderstandings.tell(caller, &error);
+            Status::invalid_argument(error.to_string())
+        })?;
         check_asker(caller, &query)?;
         let deadline = deadline_after(request.patience_ms);
         let (member, _call) = self.member()?;
