@@ -213,18 +213,21 @@ impl PeerCalls for PeerService {
         let found = Arc::clone(&problem);
         let whose = Weak::clone(&self.member);
         let misunderstandings = Arc::clone(&self.misunderstandings);
-        let requests = request.into_inner().take_until(stopping).map(move |request| {
-            let undecoded = |error| {
-                misunderstandings.tell(caller, &error);
-                Status::failed_precondition(format!("{error}"))
-            };
-            let request = append_from_wire(request?).map_err(undecoded)?;
-            // What has no entries only says that the leader is there.
-            if !request.entries.is_empty() {
-                has_room(&whose)?;
-            }
-            Ok(request)
-        });
+        let requests = request
+            .into_inner()
+            .take_until(stopping)
+            .map(move |request| {
+                let undecoded = |error| {
+                    misunderstandings.tell(caller, &error);
+                    Status::failed_precondition(format!("{error}"))
+                };
+                let request = append_from_wire(request?).map_err(undecoded)?;
+                // What has no entries only says that the leader is there.
+                if !request.entries.is_empty() {
+                    has_room(&whose)?;
+                }
+                Ok(request)
+            });
         let good = move |request: Result<_, Status>| {
             let request = request.map_err(|status| *found.lock() = Some(status));
             std::future::ready(request.ok())

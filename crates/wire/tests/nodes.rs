@@ -43,6 +43,7 @@ fn status() -> NodeStatus {
         disk_size: 1 << 41,
         uptime_ms: 60_000,
         draining: true,
+        disk_full: false,
         clock: LogTime(1_700_000_000_123),
         log_copy: Some(LogCopyStatus {
             index: 990,
@@ -70,6 +71,7 @@ fn gateway_status() -> NodeStatus {
         disk_size: 0,
         uptime_ms: 0,
         draining: false,
+        disk_full: false,
         clock: LogTime(0),
         log_copy: None,
     }
@@ -143,7 +145,11 @@ fn accounts_of_nodes_come_back_as_they_were() {
         }),
         ..status()
     };
-    same([status(), gateway_status(), healthy_copy]);
+    let without_room = NodeStatus {
+        disk_full: true,
+        ..gateway_status()
+    };
+    same([status(), gateway_status(), healthy_copy, without_room]);
 }
 
 #[test]
@@ -215,6 +221,11 @@ fn messages_are_written_as_ever() {
     };
     line("status", status().encode());
     line("status of a gateway", gateway_status().encode());
+    let without_room = NodeStatus {
+        disk_full: true,
+        ..gateway_status()
+    };
+    line("status without room", without_room.encode());
     let note = StartNote {
         starts: 300,
         nonce: 5,

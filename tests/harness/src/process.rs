@@ -176,11 +176,12 @@ impl Process {
         Ok(self.ended)
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for what it said last.
     pub fn wait(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         let deadline = Instant::now() + within;
         loop {
             if let Some(status) = self.exited()? {
+                self.output.wait_for_end();
                 return Ok(status);
             }
             if Instant::now() > deadline {

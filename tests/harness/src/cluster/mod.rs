@@ -193,16 +193,21 @@ impl Cluster {
         }
     }
 
-    fn found(&mut self, members: usize, gateways: usize) -> anyhow::Result<()> {
+    /// Starts a node at a place and makes it the first of a cluster. Gives the join token that `cluster init` prints.
+    pub fn found_at(&mut self, place: usize) -> anyhow::Result<Option<String>> {
         let environment = self.environment.clone();
-        self.nodes[0].found(&environment)?;
-        self.nodes[0].wait_ready(READY_MAX)?;
-        let said = self.nodes[0].init()?;
+        self.nodes[place].found(&environment)?;
+        self.nodes[place].wait_ready(READY_MAX)?;
+        let said = self.nodes[place].init()?;
         self.recovery_key = said["recovery_key"]
             .as_str()
             .context("`cluster init` tells no recovery key")?
             .to_owned();
-        let mut token = said["token"].as_str().map(str::to_owned);
+        Ok(said["token"].as_str().map(str::to_owned))
+    }
+
+    fn found(&mut self, members: usize, gateways: usize) -> anyhow::Result<()> {
+        let mut token = self.found_at(0)?;
         for _ in 1..members {
             let place = self.free_place()?;
             let token = match token.take() {
@@ -364,7 +369,7 @@ impl Cluster {
     /// As [`Self::restart`], with more in its environment, this time only.
     pub fn restart_with(&mut self, place: usize, more: &[(String, String)]) -> anyhow::Result<()> {
         let environment: Vec<_> = self.environment.iter().chain(more).cloned().collect();
-        self.nodes[place].again(&environment)?;
+        self.nodes[place].start_again(&environment)?;
         self.nodes[place].wait_ready(READY_MAX)
     }
 

@@ -190,7 +190,8 @@ impl Node {
         self.serve(&["--join", seed, "--token", token], environment)
     }
 
-    pub(super) fn again(&mut self, environment: &[(String, String)]) -> anyhow::Result<()> {
+    /// Starts it again with this environment, and does not wait for it.
+    pub fn start_again(&mut self, environment: &[(String, String)]) -> anyhow::Result<()> {
         self.kill();
         self.serve(&[], environment)
     }
