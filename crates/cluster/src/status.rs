@@ -406,6 +406,7 @@ mod tests {
             disk_size: 2,
             uptime_ms: 3,
             draining: false,
+            disk_full: false,
             clock: LogTime(clock),
             log_copy: None,
         }
