@@ -47,7 +47,7 @@ impl Disk {
 
     /// Takes room away until so many bytes are free, or fewer.
     pub fn fill(&self, leave: u64) -> anyhow::Result<()> {
-        const BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
+        static BLOCK: [u8; 64 * 1024] = [0; 64 * 1024];
         let mut filler = File::options()
             .append(true)
             .create(true)

@@ -123,7 +123,7 @@ fn call(address: &str, ended: &AtomicBool, come: &AtomicUsize) -> anyhow::Result
 
 fn come_in(address: &str, number: usize) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         stream.write_all(&TLS_HEAD)?;
     }
     stream.set_nonblocking(true)?;
