@@ -201,7 +201,7 @@ impl Copying {
 
 impl Shared {
     /// Whether another cluster has taken this one's place. Once one has, this member takes no more commands.
-    async fn has_successor(&self) -> Result<bool, BlobFailure> {
+    pub(crate) async fn has_successor(&self) -> Result<bool, BlobFailure> {
         if self.succeeded().is_some() {
             return Ok(true);
         }

@@ -71,7 +71,10 @@ pub(crate) async fn record(shared: &Shared, member: &Member) -> Result<(), Start
         }
         let by_peers = silent.is_empty() && voices > 0;
         match store {
-            Word::Recorded => return Ok(()),
+            Word::Recorded => {
+                look_for_a_successor(shared).await;
+                return Ok(());
+            }
             Word::Contradicted => {
                 return Err(StartFailure::OldDisk {
                     node: shared.node(),
@@ -89,6 +92,18 @@ pub(crate) async fn record(shared: &Shared, member: &Member) -> Result<(), Start
             );
         }
         tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// A member of a cluster in whose place another one was restored refuses commands from its first moment on (rule 6.6), whoever
+/// leads. A store that does not say is asked again by whoever leads.
+async fn look_for_a_successor(shared: &Shared) {
+    match tokio::time::timeout(ANSWER_TIME_MAX, shared.has_successor()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(failure)) => {
+            tracing::debug!(%failure, "the store does not say whether there is a successor")
+        }
+        Err(_) => tracing::debug!("the store does not say in time whether there is a successor"),
     }
 }
 

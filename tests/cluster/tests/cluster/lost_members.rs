@@ -163,9 +163,9 @@ async fn lost_cluster_is_restored_and_its_members_stop_writing() -> anyhow::Resu
         cluster.node(*place).start_again(&environment)?;
     }
     let known = "was restored in the place of this one";
-    cluster.wait_for("the old leader to find out", || {
+    cluster.wait_for("all old members to find out", || {
         lost.iter()
-            .any(|place| cluster.said(*place).contains(known))
+            .all(|place| cluster.said(*place).contains(known))
     })?;
     for place in &lost {
         let client = cluster.client_of(*place);
