@@ -53,6 +53,7 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
         Query::DueDeletions { limit, now } => due_deletions(tables, *limit, *now),
         Query::Nodes => nodes(tables),
         Query::Authority => authority(tables),
+        Query::Authorities => authorities(tables),
     }
 }
 
@@ -409,20 +410,55 @@ fn nodes(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             joined: row.joined,
             announced: row.announced,
             removed: row.removed,
+            trust: row.trust,
         })
     })?;
     Ok(Answer::Nodes { nodes })
 }
 
-/// There is one for each change of authorities in the cluster's life: few.
-fn authority(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+/// The authorities by their numbers, and the number of the one that signs: the last, or the one before it until the last one
+/// is believed by every node.
+pub(crate) fn signing(numbers: &[u32], next_signs: bool) -> u32 {
+    let older = match numbers {
+        [.., older, _] if !next_signs => Some(older),
+        _ => numbers.last(),
+    };
+    older.copied().unwrap_or(0)
+}
+
+fn authority_rows(
+    tables: &dyn ReadTables,
+) -> Result<(Vec<(u32, AuthorityRow)>, u32), StorageFailure> {
     let all = Range::all(TableId::Authority);
-    let rows = typed::collect(tables, &all, PAGE_MAX, |_, row: AuthorityRow| Some(row))?;
-    Ok(match rows.into_iter().next_back() {
-        Some(row) => Answer::Authority {
-            certificate: row.certificate,
-            sealed_key: row.sealed_key,
-        },
-        None => Answer::Absent,
+    let rows = typed::collect(tables, &all, PAGE_MAX, |key, row: AuthorityRow| {
+        Some((keys::read_authority(key)?, row))
+    })?;
+    let cluster: Option<ClusterRow> = typed::get(tables, &keys::cluster())?;
+    let next_signs = cluster.is_some_and(|row| row.next_authority_signs);
+    let numbers: Vec<u32> = rows.iter().map(|(number, _)| *number).collect();
+    Ok((rows, signing(&numbers, next_signs)))
+}
+
+fn authority(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+    let (mut rows, signing) = authority_rows(tables)?;
+    let Some(position) = rows.iter().position(|(number, _)| *number == signing) else {
+        return Ok(Answer::Absent);
+    };
+    let (_, row) = rows.remove(position);
+    Ok(Answer::Authority {
+        certificate: row.certificate,
+        sealed_key: row.sealed_key,
+        others: rows.into_iter().map(|(_, row)| row.certificate).collect(),
+    })
+}
+
+fn authorities(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
+    let (rows, signing) = authority_rows(tables)?;
+    let certificates = rows
+        .into_iter()
+        .map(|(number, row)| (number, row.certificate));
+    Ok(Answer::Authorities {
+        authorities: certificates.collect(),
+        signing,
     })
 }

@@ -6,6 +6,7 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata"; the rules' numbers are those of the protocols.
 
+mod authority;
 mod blob;
 mod cluster;
 mod deletion;
@@ -169,6 +170,13 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::RaiseFormatInTime { to } => upkeep::raise_format_in_time(state, *to),
         Command::RemoveGoneGateway { gateway } => upkeep::remove_gone_gateway(state, *gateway),
         Command::ReplaceVoter { dead, spare } => upkeep::replace_voter(state, *dead, *spare),
+        Command::AddAuthority {
+            certificate,
+            sealed_key,
+        } => authority::add(state, certificate, sealed_key),
+        Command::NoteTrust { node, trust } => authority::note_trust(state, *node, *trust),
+        Command::SignWithNextAuthority => authority::sign_with_next(state),
+        Command::DropAuthority => authority::drop_older(state),
         Command::AdoptBlobs => upkeep::adopt_blobs(state),
         Command::SetLabel { label } => cluster::set_label(state, label),
     }

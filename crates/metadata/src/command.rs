@@ -7,7 +7,9 @@ use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, Tag, UploadId};
 
 use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
-use crate::node::{FoundCluster, JoinNode, JoinTokenId, NodeAnnouncement, NodeId, NodeRole};
+use crate::node::{
+    FoundCluster, JoinNode, JoinTokenId, NodeAnnouncement, NodeId, NodeRole, NodeTrust,
+};
 use crate::object_key::{ClusterId, ObjectKey};
 
 /// What the log holds at one index.
@@ -173,6 +175,24 @@ pub enum Command {
         /// Who votes in its place.
         spare: NodeId,
     },
+    /// Brings a new authority, which every node is to believe before it signs. Refused while there are two.
+    AddAuthority {
+        /// Its certificate.
+        certificate: Bytes,
+        /// Its key, sealed.
+        sealed_key: Bytes,
+    },
+    /// A node says which authorities it believes and which one signed its certificate.
+    NoteTrust {
+        /// Who says it: whoever proposes it has made sure that it is this node.
+        node: NodeId,
+        /// What it has.
+        trust: NodeTrust,
+    },
+    /// Has the new authority sign from now on; refused as [`crate::Refusal::NodesBehind`] until every node believes it.
+    SignWithNextAuthority,
+    /// Ends the old authority; refused as [`crate::Refusal::NodesBehind`] until every node's certificate is the new one's.
+    DropAuthority,
     /// Makes the objects of the clusters that this one was restored from its own, which are deleted like any others when
     /// nothing names them.
     AdoptBlobs,
@@ -216,6 +236,10 @@ impl Command {
             | Command::RaiseFormatInTime { .. }
             | Command::RemoveGoneGateway { .. }
             | Command::ReplaceVoter { .. }
+            | Command::AddAuthority { .. }
+            | Command::NoteTrust { .. }
+            | Command::SignWithNextAuthority
+            | Command::DropAuthority
             | Command::AdoptBlobs => 1,
             Command::SetLabel { .. } => 2,
         }
@@ -238,6 +262,9 @@ impl Command {
                 | Command::RaiseFormatInTime { .. }
                 | Command::RemoveGoneGateway { .. }
                 | Command::ReplaceVoter { .. }
+                | Command::AddAuthority { .. }
+                | Command::SignWithNextAuthority
+                | Command::DropAuthority
                 | Command::AdoptBlobs
         )
     }

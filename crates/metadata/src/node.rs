@@ -215,6 +215,17 @@ pub struct NodeRow {
     pub announced: LogTime,
     /// Since when it is none any more.
     pub removed: Option<LogTime>,
+    /// What it has of the cluster's authorities.
+    pub trust: NodeTrust,
+}
+
+/// What a node has of the cluster's authorities, by their numbers; 0 where it has not said so yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NodeTrust {
+    /// The last authority that it believes, with all before it that there are.
+    pub believes: u32,
+    /// The authority that signed its certificate.
+    pub signed_by: u32,
 }
 
 /// A join token.

@@ -5,7 +5,7 @@ use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, T
 
 use crate::command::{Command, Part, Payload};
 use crate::ids::{Epoch, LogTime, PrincipalName};
-use crate::node::{NodeAnnouncement, NodeId, NodeRole};
+use crate::node::{NodeAnnouncement, NodeId, NodeRole, NodeTrust};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Refusal, SealedObject};
 use crate::rows::{DeletionRow, StorageRow};
@@ -71,8 +71,10 @@ pub enum Query {
     },
     /// → [`Answer::Nodes`]: every node in the order of ids, for a while after it was removed too.
     Nodes,
-    /// → [`Answer::Authority`]: the latest, or [`Answer::Absent`]. For members only.
+    /// → [`Answer::Authority`]: the one that signs, or [`Answer::Absent`]. For members only.
     Authority,
+    /// → [`Answer::Authorities`]: those that nodes believe.
+    Authorities,
 }
 
 impl Query {
@@ -154,6 +156,15 @@ pub enum Answer {
         certificate: Bytes,
         /// Its key, sealed.
         sealed_key: Bytes,
+        /// The certificates of the others that nodes believe now.
+        others: Vec<Bytes>,
+    },
+    /// See [`Query::Authorities`].
+    Authorities {
+        /// Their numbers and certificates, in order: one, or two while the authority is being rotated.
+        authorities: Vec<(u32, Bytes)>,
+        /// The number of the one that signs; 0 when there is none.
+        signing: u32,
     },
     /// The repository does not exist.
     RepositoryUnknown,
@@ -216,6 +227,8 @@ pub struct NodeView {
     pub announced: LogTime,
     /// Since when it is none any more: whoever shows its certificate is refused.
     pub removed: Option<LogTime>,
+    /// What it has of the cluster's authorities.
+    pub trust: NodeTrust,
 }
 
 /// A manifest that may be served.

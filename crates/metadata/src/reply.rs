@@ -220,6 +220,11 @@ pub enum Refusal {
         /// The log's format.
         current: u32,
     },
+    /// Some nodes have not got so far yet.
+    NodesBehind {
+        /// Which; at most the first hundred.
+        nodes: Vec<NodeId>,
+    },
     /// What the cluster does by itself has to wait.
     TooEarly {
         /// Until when, at least.

@@ -28,6 +28,8 @@ pub struct ClusterRow {
     pub last_node: u64,
     /// What it does by itself, in its time.
     pub upkeep: UpkeepRow,
+    /// Whether the authority that came last signs; else the one before it does, and this one is only believed.
+    pub next_authority_signs: bool,
     /// Those of [`StorageRow::borrowed`] whose objects are its own since an operator said so: they are deleted, too.
     pub adopted_from: Vec<ClusterId>,
     /// What people call the cluster. Format 2.

@@ -67,6 +67,7 @@ pub fn succeed(
     cluster.upkeep.replacement = None;
     // The old cluster may live, and with it the right to what it had adopted.
     cluster.adopted_from = Vec::new();
+    cluster.next_authority_signs = false;
     let key = keys::cluster();
     tables.put(key.table(), key.bytes(), cluster.into_row())?;
     Ok(())

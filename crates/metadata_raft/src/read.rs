@@ -157,7 +157,8 @@ impl Member {
             | Query::Manifest { .. }
             | Query::Blob { .. }
             | Query::Upload { .. }
-            | Query::Authority => metadata::answer(&*view, query),
+            | Query::Authority
+            | Query::Authorities => metadata::answer(&*view, query),
             Query::Uploads(_)
             | Query::BlobObjects(_)
             | Query::Repositories(_)

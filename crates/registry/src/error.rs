@@ -243,6 +243,7 @@ impl From<Refusal> for Error {
             | Refusal::NodeRemoved
             | Refusal::LastMember
             | Refusal::TooEarly { .. }
+            | Refusal::NodesBehind { .. }
             | Refusal::FormatUnsupported { .. }) => Error::internal(format!(
                 "about nodes, and not about a repository: {refusal:?}"
             )),

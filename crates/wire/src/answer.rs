@@ -58,9 +58,24 @@ impl From<&Answer> for pb::Answer {
             Answer::Authority {
                 certificate,
                 sealed_key,
+                others,
             } => Kind::Authority(pb::AuthorityView {
                 certificate: certificate.clone(),
                 sealed_key: sealed_key.clone(),
+                others: others.clone(),
+            }),
+            Answer::Authorities {
+                authorities,
+                signing,
+            } => Kind::Authorities(pb::AuthoritiesView {
+                authorities: authorities
+                    .iter()
+                    .map(|(number, certificate)| pb::NumberedAuthority {
+                        number: *number,
+                        certificate: certificate.clone(),
+                    })
+                    .collect(),
+                signing: *signing,
             }),
             Answer::RepositoryUnknown => Kind::RepositoryUnknown(pb::Empty {}),
             Answer::Absent => Kind::Absent(pb::Empty {}),
@@ -108,6 +123,15 @@ impl TryFrom<pb::Answer> for Answer {
             Kind::Authority(view) => Answer::Authority {
                 certificate: view.certificate,
                 sealed_key: view.sealed_key,
+                others: view.others,
+            },
+            Kind::Authorities(view) => Answer::Authorities {
+                authorities: view
+                    .authorities
+                    .into_iter()
+                    .map(|authority| (authority.number, authority.certificate))
+                    .collect(),
+                signing: view.signing,
             },
             Kind::RepositoryUnknown(pb::Empty {}) => Answer::RepositoryUnknown,
             Kind::Absent(pb::Empty {}) => Answer::Absent,

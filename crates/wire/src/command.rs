@@ -145,6 +145,19 @@ impl From<&Command> for pb::Command {
                 dead: dead.0,
                 spare: spare.0,
             }),
+            Command::AddAuthority {
+                certificate,
+                sealed_key,
+            } => Kind::AddAuthority(pb::AddAuthority {
+                certificate: certificate.clone(),
+                sealed_key: sealed_key.clone(),
+            }),
+            Command::NoteTrust { node, trust } => Kind::NoteTrust(pb::NoteTrust {
+                node: node.0,
+                trust: Some((*trust).into()),
+            }),
+            Command::SignWithNextAuthority => Kind::SignWithNextAuthority(pb::Empty {}),
+            Command::DropAuthority => Kind::DropAuthority(pb::Empty {}),
             Command::AdoptBlobs => Kind::AdoptBlobs(pb::Empty {}),
             Command::SetLabel { label } => Kind::SetLabel(label.clone()),
         };
@@ -231,6 +244,16 @@ impl TryFrom<pb::Command> for Command {
                 dead: NodeId(replace.dead),
                 spare: NodeId(replace.spare),
             },
+            Kind::AddAuthority(add) => Command::AddAuthority {
+                certificate: add.certificate,
+                sealed_key: add.sealed_key,
+            },
+            Kind::NoteTrust(note) => Command::NoteTrust {
+                node: NodeId(note.node),
+                trust: required(note.trust, "what a node trusts")?.into(),
+            },
+            Kind::SignWithNextAuthority(pb::Empty {}) => Command::SignWithNextAuthority,
+            Kind::DropAuthority(pb::Empty {}) => Command::DropAuthority,
             Kind::AdoptBlobs(pb::Empty {}) => Command::AdoptBlobs,
             Kind::SetLabel(label) => Command::SetLabel { label },
         };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use metadata::{
     AuthorityRow, FoundCluster, JoinNode, JoinProof, JoinTokenId, JoinTokenRow, LogTime,
-    NodeAnnouncement, NodeId, NodeRole, NodeRow, NodeView,
+    NodeAnnouncement, NodeId, NodeRole, NodeRow, NodeTrust, NodeView,
 };
 
 use crate::error::{DecodeError, required};
@@ -152,6 +152,39 @@ impl TryFrom<pb::JoinNode> for JoinNode {
     }
 }
 
+/// Nothing when the node has not said so, so that equal rows are equal bytes.
+fn trust_to(trust: NodeTrust) -> Option<pb::NodeTrust> {
+    (trust != NodeTrust::default()).then(|| trust.into())
+}
+
+fn trust_from(trust: Option<pb::NodeTrust>) -> Result<NodeTrust, DecodeError> {
+    match trust.map(NodeTrust::from) {
+        None => Ok(NodeTrust::default()),
+        Some(trust) if trust == NodeTrust::default() => {
+            Err(DecodeError::new("what a node trusts", "it says nothing"))
+        }
+        Some(trust) => Ok(trust),
+    }
+}
+
+impl From<NodeTrust> for pb::NodeTrust {
+    fn from(trust: NodeTrust) -> Self {
+        pb::NodeTrust {
+            believes: trust.believes,
+            signed_by: trust.signed_by,
+        }
+    }
+}
+
+impl From<pb::NodeTrust> for NodeTrust {
+    fn from(trust: pb::NodeTrust) -> Self {
+        NodeTrust {
+            believes: trust.believes,
+            signed_by: trust.signed_by,
+        }
+    }
+}
+
 impl From<&NodeRow> for pb::NodeRow {
     fn from(row: &NodeRow) -> Self {
         pb::NodeRow {
@@ -161,6 +194,7 @@ impl From<&NodeRow> for pb::NodeRow {
             joined: row.joined.0,
             announced: row.announced.0,
             removed: row.removed.map(|time| time.0),
+            trust: trust_to(row.trust),
         }
     }
 }
@@ -176,6 +210,7 @@ impl TryFrom<pb::NodeRow> for NodeRow {
             joined: LogTime(row.joined),
             announced: LogTime(row.announced),
             removed: row.removed.map(LogTime),
+            trust: trust_from(row.trust)?,
         })
     }
 }
@@ -190,6 +225,7 @@ impl From<&NodeView> for pb::NodeView {
             joined: view.joined.0,
             announced: view.announced.0,
             removed: view.removed.map(|time| time.0),
+            trust: trust_to(view.trust),
         }
     }
 }
@@ -206,6 +242,7 @@ impl TryFrom<pb::NodeView> for NodeView {
             joined: LogTime(view.joined),
             announced: LogTime(view.announced),
             removed: view.removed.map(LogTime),
+            trust: trust_from(view.trust)?,
         })
     }
 }

@@ -73,6 +73,7 @@ impl From<&Query> for pb::Query {
             }),
             Query::Nodes => Kind::Nodes(pb::Empty {}),
             Query::Authority => Kind::Authority(pb::Empty {}),
+            Query::Authorities => Kind::Authorities(pb::Empty {}),
         };
         pb::Query { kind: Some(kind) }
     }
@@ -136,6 +137,7 @@ impl TryFrom<pb::Query> for Query {
             },
             Kind::Nodes(pb::Empty {}) => Query::Nodes,
             Kind::Authority(pb::Empty {}) => Query::Authority,
+            Kind::Authorities(pb::Empty {}) => Query::Authorities,
         })
     }
 }

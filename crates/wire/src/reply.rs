@@ -131,6 +131,7 @@ impl From<&Refusal> for pb::Refusal {
                 needed: *needed,
                 current: *current,
             }),
+            Refusal::NodesBehind { nodes } => Kind::NodesBehind(nodes_to(nodes)),
             Refusal::TooEarly { until } => Kind::TooEarly(until.0),
             Refusal::FormatUnsupported { nodes } => Kind::FormatUnsupported(nodes_to(nodes)),
         };
@@ -189,6 +190,9 @@ impl TryFrom<pb::Refusal> for Refusal {
             Kind::FormatTooLow(low) => Refusal::FormatTooLow {
                 needed: low.needed,
                 current: low.current,
+            },
+            Kind::NodesBehind(nodes) => Refusal::NodesBehind {
+                nodes: nodes_from(nodes),
             },
             Kind::TooEarly(until) => Refusal::TooEarly {
                 until: LogTime(until),

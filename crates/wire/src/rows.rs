@@ -171,6 +171,7 @@ impl From<&ClusterRow> for pb::ClusterRow {
             storage: storage_to(&row.storage),
             upkeep: upkeep_to(&row.upkeep),
             adopted_from: clusters_to(&row.adopted_from),
+            next_authority_signs: row.next_authority_signs,
         }
     }
 }
@@ -215,6 +216,7 @@ impl TryFrom<pb::ClusterRow> for ClusterRow {
             storage: storage_from(row.storage)?,
             upkeep: upkeep_from(row.upkeep)?,
             adopted_from: clusters_from(&row.adopted_from)?,
+            next_authority_signs: row.next_authority_signs,
         })
     }
 }

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use metadata::{
     Answer, BlobObject, BlobView, ClusterId, ClusterView, DeletionRow, Epoch, LogTime,
-    ManifestView, MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeView, ObjectKey, Page, Part,
-    Payload, PrincipalName, Query, ReferrerView, RepositoryView, SealedObject, StorageRow, TagView,
-    UpkeepRow, UploadListed, UploadView,
+    ManifestView, MultipartId, NodeAnnouncement, NodeId, NodeRole, NodeTrust, NodeView, ObjectKey,
+    Page, Part, Payload, PrincipalName, Query, ReferrerView, RepositoryView, SealedObject,
+    StorageRow, TagView, UpkeepRow, UploadListed, UploadView,
 };
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use wire::{decode_answer, decode_query, encode_answer, encode_query};
@@ -82,6 +82,7 @@ fn queries_come_back_as_they_were() {
         },
         Query::Nodes,
         Query::Authority,
+        Query::Authorities,
     ];
     for query in queries {
         let bytes = encode_query(&query);
@@ -132,6 +133,10 @@ fn node_view() -> NodeView {
         joined: LogTime(1),
         announced: LogTime(2),
         removed: Some(LogTime(3)),
+        trust: NodeTrust {
+            believes: 2,
+            signed_by: 1,
+        },
     }
 }
 
@@ -162,6 +167,14 @@ fn answers_come_back_as_they_were() {
         Answer::Authority {
             certificate: Bytes::from_static(b"certificate"),
             sealed_key: Bytes::from_static(b"sealed"),
+            others: vec![Bytes::from_static(b"another")],
+        },
+        Answer::Authorities {
+            authorities: vec![
+                (1, Bytes::from_static(b"one")),
+                (2, Bytes::from_static(b"two")),
+            ],
+            signing: 1,
         },
         Answer::Manifest(Box::new(ManifestView {
             digest: digest(),

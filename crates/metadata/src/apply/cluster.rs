@@ -1,14 +1,15 @@
 //! The cluster gets its name, its first member and authority, its label, and the next format of its log. Rules 3.7 and
 //! 5.6.
 
+use super::authority;
 use super::node::check_announcement;
 use super::state::{State, Stop, invalid};
 use super::upkeep;
+use crate::LABEL_BYTES_MAX;
 use crate::keys;
-use crate::node::{AuthorityRow, FoundCluster, NodeRole, NodeRow};
+use crate::node::{FoundCluster, NodeRole, NodeRow};
 use crate::object_key::ClusterId;
 use crate::reply::{Refusal, Reply};
-use crate::{AUTHORITY_BYTES_MAX, LABEL_BYTES_MAX};
 
 /// The number of the authority that a cluster begins with.
 const FIRST_AUTHORITY: u32 = 1;
@@ -36,18 +37,10 @@ pub(super) fn found(state: &mut State<'_>, found: &FoundCluster) -> Result<Reply
     if state.cluster.storage.moving_to.is_some() {
         return Err(invalid("the blobs are being moved to another store").into());
     }
-    let (certificate, key) = (&found.authority_certificate, &found.sealed_authority_key);
-    if certificate.len().max(key.len()) > AUTHORITY_BYTES_MAX {
-        return Err(invalid("an authority larger than the log takes").into());
-    }
     check_announcement(state, &found.announcement)?;
     let now = state.now();
-    let authority = AuthorityRow {
-        certificate: certificate.clone(),
-        sealed_key: key.clone(),
-        created: now,
-    };
-    state.put(&keys::authority(FIRST_AUTHORITY), authority)?;
+    let (certificate, key) = (&found.authority_certificate, &found.sealed_authority_key);
+    authority::put(state, FIRST_AUTHORITY, certificate, key)?;
     let node = NodeRow {
         role: NodeRole::Member,
         key_hash: found.key_hash,
@@ -55,6 +48,7 @@ pub(super) fn found(state: &mut State<'_>, found: &FoundCluster) -> Result<Reply
         joined: now,
         announced: now,
         removed: None,
+        trust: authority::trust_of_a_new_node(state)?,
     };
     state.put(&keys::node(found.node), node)?;
     state.cluster.last_node = found.node.0;

@@ -4,7 +4,7 @@
 //! certificate that they could show has ended long ago, and forgotten a few with each node that joins.
 
 use super::state::{State, Stop, invalid};
-use super::upkeep;
+use super::{authority, upkeep};
 use crate::NODES_MAX;
 use crate::keys;
 use crate::node::{
@@ -51,6 +51,7 @@ pub(super) fn join(state: &mut State<'_>, join: &JoinNode) -> Result<Reply, Stop
         state.put(&keys::join_token(token), row)?;
     }
     let now = state.now();
+    let trust = authority::trust_of_a_new_node(state)?;
     let row = NodeRow {
         role: join.role,
         key_hash: join.key_hash,
@@ -58,6 +59,7 @@ pub(super) fn join(state: &mut State<'_>, join: &JoinNode) -> Result<Reply, Stop
         joined: now,
         announced: now,
         removed: None,
+        trust,
     };
     state.put(&keys::node(node), row)?;
     upkeep::note_next_format(state)?;

@@ -85,6 +85,7 @@ impl<'a> State<'a> {
             replies_floor: LogIndex(0),
             last_node: 0,
             upkeep: UpkeepRow::default(),
+            next_authority_signs: false,
             adopted_from: Vec::new(),
             label: None,
             storage: StorageRow::default(),

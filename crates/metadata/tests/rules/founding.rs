@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use metadata::{
-    AUTHORITY_BYTES_MAX, Answer, AuthorityRow, Command, FORMAT, FoundCluster, LogTime,
-    NodeAnnouncement, NodeId, NodeRole, Query, Refusal, Reply, Row, TableId, Tables, keys,
+    AUTHORITY_BYTES_MAX, Answer, Command, FORMAT, FoundCluster, LogTime, NodeAnnouncement, NodeId,
+    NodeRole, Query, Refusal, Reply, TableId, keys,
 };
 
 use crate::roster::{FIRST, announcement, by_secret, by_token, found, key_hash};
@@ -46,30 +46,11 @@ fn who_founds_it_is_its_first_member() {
     let authority = Answer::Authority {
         certificate: found().authority_certificate,
         sealed_key: found().sealed_authority_key,
+        others: Vec::new(),
     };
     assert_eq!(world.ask(Query::Authority), authority);
     let row = world.row(&keys::authority(1)).expect("it is the first");
     assert_eq!(row.created, now);
-}
-
-#[test]
-fn the_latest_authority_is_the_one() {
-    let mut world = World::founded();
-    let key = keys::authority(2);
-    let row = AuthorityRow {
-        certificate: Bytes::from_static(b"the second"),
-        sealed_key: Bytes::from_static(b"its key"),
-        created: LogTime(world.now),
-    };
-    let authority = Answer::Authority {
-        certificate: row.certificate.clone(),
-        sealed_key: row.sealed_key.clone(),
-    };
-    let put = world
-        .tables
-        .put(key.table(), key.bytes(), Row::Authority(row));
-    put.expect("memory can be written");
-    assert_eq!(world.ask(Query::Authority), authority);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The rules of the replicated state, by tables and by properties. Each entry that a test applies is also checked for
 //! every invariant, for the number of rows that it touches, and, when it is refused, for having changed nothing.
 
+mod authorities;
 mod blobs;
 mod formats;
 mod founding;

@@ -20,7 +20,8 @@ kinds!(command_kind, COMMANDS, Command:
     InitializeCluster, CreateUpload, BeginWrite, Checkpoint, Acknowledge, AcknowledgeCheckpoint, SealUpload,
     FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted,
     FoundCluster, IssueJoinToken, JoinNode, AnnounceNode, RemoveNode, RaiseFormat, MoveStorage,
-    SwitchStorage, CorrectTime, RaiseFormatInTime, RemoveGoneGateway, ReplaceVoter, AdoptBlobs, SetLabel);
+    SwitchStorage, CorrectTime, RaiseFormatInTime, RemoveGoneGateway, ReplaceVoter, AdoptBlobs, AddAuthority,
+    NoteTrust, SignWithNextAuthority, DropAuthority, SetLabel);
 kinds!(reply_kind, REPLIES, Reply:
     Done, Initialized, UploadCreated, WriteGranted, Checkpointed, Acknowledged, Sealed, BlobFinished, Mounted,
     MountMissed, ManifestPut, DeletionContinues, Founded, NodeJoined, Refused);
@@ -29,7 +30,7 @@ kinds!(refusal_kind, REFUSALS, Refusal:
     Sealed, WrongEnd, TooManyParts, BlobUnknown, BlobInUse, ManifestUnknown, BlobsUnknown, TagUnknown,
     PreconditionFailed, DeletionInProgress, Invalid, IdempotencyKeyReused, NotFounded, AlreadyFounded,
     TokenUnknown, TokenUsed, TokenExpired, TokenRole, NodeUnknown, NodeRemoved, LastMember, FormatTooOld, FormatTooLow,
-    FormatUnsupported, TooEarly);
+    FormatUnsupported, TooEarly, NodesBehind);
 kinds!(row_kind, ROWS, Row:
     Cluster, Repository, Tag, Manifest, ManifestLink, Referrer, Blob, BlobLink, Count, Upload, UploadPart, Deletion,
     Reply, CommandId, UploadId, FirstAnswer, Node, JoinToken, Authority, Present);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use metadata::{
     AuthorityRow, ClusterId, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof,
     JoinTokenId, JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow,
-    Replacement, Row, StorageRow, TableId, UpkeepRow,
+    NodeTrust, Replacement, Row, StorageRow, TableId, UpkeepRow,
 };
 
 use crate::samples::cluster;
@@ -95,6 +95,25 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("", Command::AdoptBlobs),
+        (
+            "",
+            Command::AddAuthority {
+                certificate: Bytes::from_static(b"certificate"),
+                sealed_key: Bytes::from_static(b"sealed key"),
+            },
+        ),
+        (
+            "",
+            Command::NoteTrust {
+                node: NodeId(5),
+                trust: NodeTrust {
+                    believes: 2,
+                    signed_by: 1,
+                },
+            },
+        ),
+        ("", Command::SignWithNextAuthority),
+        ("", Command::DropAuthority),
     ];
     commands.extend(later_commands().into_iter().map(|command| ("", command)));
     commands.retain(|(_, command)| command.format() <= FORMAT_MAX);
@@ -120,6 +139,7 @@ pub fn cluster_row(format: u32) -> Row {
         last_node: 5,
         upkeep: UpkeepRow::default(),
         adopted_from: Vec::new(),
+        next_authority_signs: false,
         label: (format > 1).then(|| "Blue cluster".to_owned()),
         storage: StorageRow::default(),
     })
@@ -158,6 +178,7 @@ fn moving_row() -> Row {
         },
         upkeep: UpkeepRow::default(),
         adopted_from: Vec::new(),
+        next_authority_signs: false,
     })
 }
 
@@ -190,6 +211,21 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         joined: LogTime(5),
         announced: LogTime(6),
         removed: None,
+        trust: NodeTrust::default(),
+    };
+    let trusting = NodeRow {
+        trust: NodeTrust {
+            believes: 2,
+            signed_by: 1,
+        },
+        ..node.clone()
+    };
+    let rotating = match cluster_row(1) {
+        Row::Cluster(row) => Row::Cluster(ClusterRow {
+            next_authority_signs: true,
+            ..row
+        }),
+        row => row,
     };
     let removed = NodeRow {
         role: NodeRole::Gateway,
@@ -213,6 +249,8 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         (TableId::Cluster, "restored", restored_row()),
         (TableId::Cluster, "eventful", eventful_cluster_row()),
         (TableId::Node, "", Row::Node(node)),
+        (TableId::Cluster, "rotating", rotating),
+        (TableId::Node, "trusting", Row::Node(trusting)),
         (TableId::Node, "removed", Row::Node(removed)),
         (TableId::JoinToken, "", Row::JoinToken(token)),
         (TableId::Authority, "", Row::Authority(authority)),

@@ -37,6 +37,7 @@ fn repository_rows() -> Vec<(TableId, &'static str, Row)> {
         storage: StorageRow::default(),
         upkeep: UpkeepRow::default(),
         adopted_from: Vec::new(),
+        next_authority_signs: false,
     };
     let repository = RepositoryRow {
         created: LogTime(5),

@@ -387,6 +387,9 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::FormatUnsupported {
             nodes: vec![NodeId(2), NodeId(300)],
         },
+        Refusal::NodesBehind {
+            nodes: vec![NodeId(2), NodeId(300)],
+        },
         Refusal::TooEarly {
             until: LogTime(1_700_000_000_123),
         },
