@@ -277,7 +277,7 @@ impl Cluster {
         ))
     }
 
-    fn founded_member(&self) -> Result<&Arc<Shared>, AdminFailure> {
+    pub(crate) fn founded_member(&self) -> Result<&Arc<Shared>, AdminFailure> {
         let shared = self.shared();
         if shared.member().is_none() {
             return Err(AdminFailure::NotAMember);

@@ -34,6 +34,7 @@ mod start_book;
 mod start_record;
 mod status;
 mod steward;
+mod trust;
 mod upkeep;
 
 pub use admin::{AdminFailure, Founded, IssuedToken};

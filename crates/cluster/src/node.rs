@@ -25,7 +25,7 @@ use crate::folder::NodeFolder;
 use crate::signer::Signer;
 use crate::start_book::StartBook;
 use crate::start_record::{self, StartFailure};
-use crate::{copying, follow, full_disk, reception, renewal, steward};
+use crate::{copying, follow, full_disk, reception, renewal, steward, trust};
 
 /// How this node has the log.
 #[derive(Clone)]
@@ -95,6 +95,8 @@ pub(crate) struct Shared {
     succeeded: OnceLock<String>,
     /// Held while the cluster is founded.
     pub(crate) founding: tokio::sync::Mutex<()>,
+    /// Held while this node's identity is changed.
+    pub(crate) identity_changes: tokio::sync::Mutex<()>,
 }
 
 impl Drop for Shared {
@@ -287,6 +289,7 @@ impl Cluster {
             copy: Progress::default(),
             succeeded: OnceLock::new(),
             founding: tokio::sync::Mutex::default(),
+            identity_changes: tokio::sync::Mutex::default(),
         });
         Cluster { shared }
     }
@@ -358,6 +361,7 @@ impl Cluster {
         let shared = &self.shared;
         shared.keep_task(tokio::spawn(follow::follow(Arc::downgrade(shared))));
         shared.keep_task(tokio::spawn(renewal::renew(Arc::downgrade(shared))));
+        shared.keep_task(tokio::spawn(trust::follow(Arc::downgrade(shared))));
         if shared.role() == Role::Member {
             shared.keep_task(tokio::spawn(steward::serve(Arc::downgrade(shared))));
             shared.keep_task(tokio::spawn(full_disk::serve(Arc::downgrade(shared))));

@@ -19,33 +19,45 @@ pub(crate) async fn renew(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         if let Some(credentials) = shared.credentials()
             && UnixSeconds::from(SystemTime::now()) >= credentials.identity().renew_at()
-            && let Err(problem) = renew_once(&shared, &credentials.identity()).await
         {
-            tracing::warn!(
-                problem,
-                "this node's certificate could not be renewed; it is tried again"
-            );
+            let _only = shared.identity_changes.lock().await;
+            if let Err(problem) = renew_once(&shared, &credentials.identity()).await {
+                tracing::warn!(
+                    problem,
+                    "this node's certificate could not be renewed; it is tried again"
+                );
+            }
         }
         drop(shared);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-async fn renew_once(shared: &Arc<Shared>, identity: &Arc<NodeIdentity>) -> Result<(), String> {
+/// Gets the next certificate, of the authority that signs now. Called by whoever changes the identity alone.
+pub(crate) async fn renew_once(
+    shared: &Arc<Shared>,
+    identity: &Arc<NodeIdentity>,
+) -> Result<(), String> {
     let certificates = certificates(shared, identity).await?;
     let (certificate, authorities) = in_der(certificates);
     let renewed = identity.renewed(certificate, authorities);
     let renewed = renewed.map_err(|error| error.to_string())?;
-    let (folder, saved) = (shared.folder().clone(), renewed.clone());
-    let saved = blocking(move || saved.save(folder.path())).await;
-    saved.map_err(|error| error.to_string())?;
-    if let Some(credentials) = shared.credentials() {
-        credentials
-            .rotate(renewed)
-            .map_err(|error| error.to_string())?;
-    }
+    keep(shared, renewed).await?;
     tracing::info!("this node has a new certificate");
     Ok(())
+}
+
+/// Saves an identity of this node, then shows it and believes its authorities.
+pub(crate) async fn keep(shared: &Shared, identity: NodeIdentity) -> Result<(), String> {
+    let (folder, saved) = (shared.folder().clone(), identity.clone());
+    let saved = blocking(move || saved.save(folder.path())).await;
+    saved.map_err(|error| error.to_string())?;
+    match shared.credentials() {
+        Some(credentials) => credentials
+            .rotate(identity)
+            .map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
 }
 
 async fn certificates(shared: &Shared, identity: &NodeIdentity) -> Result<Certificates, String> {

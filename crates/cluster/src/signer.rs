@@ -36,12 +36,22 @@ impl Signer {
         self.key.load_full()
     }
 
-    /// The cluster's authority.
+    /// The cluster's authority that signs.
     pub(crate) async fn authority(
         &self,
         cluster: ClusterId,
         deadline: Deadline,
     ) -> Result<Authority, SignFailure> {
+        let signing = self.signing(cluster, deadline).await;
+        signing.map(|(authority, _)| authority)
+    }
+
+    /// The authority that signs, and the certificates of the others that nodes believe.
+    async fn signing(
+        &self,
+        cluster: ClusterId,
+        deadline: Deadline,
+    ) -> Result<(Authority, Vec<Bytes>), SignFailure> {
         let key = self.key();
         let key = key.ok_or("this node has no key of the cluster's secrets: it is a gateway, or its file cluster.key is missing")?;
         let answered = self.store.read(Query::Authority, deadline).await;
@@ -49,7 +59,9 @@ impl Signer {
             Answer::Authority {
                 certificate,
                 sealed_key,
+                others,
             } => Authority::open(cluster, &certificate, &sealed_key, &key)
+                .map(|authority| (authority, others))
                 .map_err(|error| error.to_string()),
             _ => Err("the cluster has no authority".to_owned()),
         }
@@ -64,14 +76,17 @@ impl Signer {
         role: Role,
         deadline: Deadline,
     ) -> Result<Certificates, SignFailure> {
-        let authority = self.authority(cluster, deadline).await?;
+        let (authority, others) = self.signing(cluster, deadline).await?;
         let now = SystemTime::now().into();
         let certificate = authority
             .sign(request, node, role, now, CERTIFICATE_LIFE_DEFAULT)
             .map_err(|error| error.to_string())?;
         Ok(Certificates {
             certificate: Bytes::copy_from_slice(&certificate),
-            authorities: vec![Bytes::copy_from_slice(authority.certificate())],
+            authorities: [Bytes::copy_from_slice(authority.certificate())]
+                .into_iter()
+                .chain(others)
+                .collect(),
         })
     }
 }

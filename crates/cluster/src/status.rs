@@ -14,6 +14,7 @@ use wire::nodes::{NodeStatus, StatusRequest};
 
 use crate::admin::AdminFailure;
 use crate::node::{Log, Shared};
+use crate::trust::{self, RotationLine};
 
 /// How long a node may take to say how it is.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ pub struct ClusterStatus {
     pub borrowed_from: Vec<String>,
     /// Since when every node has known the next format, if all do: it is raised a day later.
     pub next_format_since_ms: Option<u64>,
+    /// How far the rotation of the authority is, while it is rotated.
+    pub rotation: Option<RotationLine>,
     /// Every node.
     pub nodes: Vec<NodeLine>,
 }
@@ -210,6 +213,7 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         Err(_) => None,
     };
     let view = view.as_ref();
+    let authorities = trust::ask(shared).await.unwrap_or_default();
     let wait = |view: &ClusterView| view.upkeep.suspended_until(view.time);
     let since = |view: &ClusterView| view.upkeep.next_format_since;
     let borrowed = view.into_iter().flat_map(ClusterView::borrowed_from);
@@ -221,6 +225,7 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         log_time_ms: view.map_or(0, |view| view.time.0),
         deletions_wait_until_ms: view.and_then(wait).map(|time| time.0),
         borrowed_from: borrowed.map(|cluster| cluster.to_string()).collect(),
+        rotation: authorities.rotation(&listed),
         next_format_since_ms: view.and_then(since).map(|time| time.0),
         log_copy: log_copy.map(|copy| LogCopyLine {
             index: copy.index,
@@ -310,6 +315,7 @@ fn alone(shared: &Shared) -> NodeView {
         joined: metadata::LogTime(0),
         announced: metadata::LogTime(0),
         removed: None,
+        trust: metadata::NodeTrust::default(),
     }
 }
 
@@ -427,6 +433,7 @@ mod tests {
             joined: LogTime(0),
             announced: LogTime(0),
             removed: None,
+            trust: metadata::NodeTrust::default(),
         };
         let each = (1..).zip(accounts);
         each.map(|(node, account)| line(&view(node), account.as_ref(), Some(NodeId(1)), 5))

@@ -41,7 +41,7 @@ pub(crate) async fn serve(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         if let Some(member) = shared.member() {
             if member.leads() {
-                steward.pass(member).await;
+                steward.pass(&shared, member).await;
             } else {
                 // What this member saw as the leader of another time says nothing.
                 steward = Steward::default();
@@ -79,7 +79,7 @@ struct Steward {
 }
 
 impl Steward {
-    async fn pass(&mut self, member: &Member) {
+    async fn pass(&mut self, shared: &Shared, member: &Member) {
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
         let nodes = match member.read(Query::Nodes, deadline).await {
             Ok(answered) => match answered.answer {
@@ -98,7 +98,7 @@ impl Steward {
                     .is_none_or(|at| at.elapsed() > upkeep::LOOK_EVERY)
                 {
                     self.looked = Some(Instant::now());
-                    upkeep::propose_due(member, &nodes).await;
+                    upkeep::propose_due(shared, member, &nodes).await;
                 }
                 match self.decided_replacement(member, &group).await {
                     Some(change) => change,

@@ -19,6 +19,7 @@ fn view(node: u64, role: Role, removed: bool) -> NodeView {
         joined: LogTime(1),
         announced: LogTime(1),
         removed: removed.then_some(LogTime(2)),
+        trust: metadata::NodeTrust::default(),
     }
 }
 

@@ -1,6 +1,8 @@
-//! What the leader proposes without being asked, when its time has come: the next format of the log, and the removal of
-//! gateways that are gone (rules 3.7 and 5.15). The log decides whether the time has come; a leader that is wrong about it, or
+//! What the leader proposes without being asked, when its time has come: the next format of the log, the removal of
+//! gateways that are gone, and the next step of a rotation of the authority (rules 3.7, 5.15 and 5.16). The log decides whether the time has come; a leader that is wrong about it, or
 //! two that propose the same, do no harm.
+
+use std::time::Duration;
 
 use metadata::{
     Answer, ClusterView, Command, FORMAT_MAX, FORMAT_RAISED_AFTER_MS, GATEWAY_GONE_AFTER_MS,
@@ -8,7 +10,9 @@ use metadata::{
 };
 use metadata_raft::Member;
 use ports::{Deadline, MetadataStore};
-use std::time::Duration;
+
+use crate::node::Shared;
+use crate::trust;
 
 /// Between two looks.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -17,7 +21,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 const GATEWAYS_AT_ONCE: usize = 20;
 
 /// Proposes what is due.
-pub(crate) async fn propose_due(member: &Member, nodes: &[NodeView]) {
+pub(crate) async fn propose_due(shared: &Shared, member: &Member, nodes: &[NodeView]) {
     let deadline = Deadline::now() + ANSWER_TIME_MAX;
     let view = match member.read(Query::Cluster, deadline).await {
         Ok(answered) => match answered.answer {
@@ -26,12 +30,16 @@ pub(crate) async fn propose_due(member: &Member, nodes: &[NodeView]) {
         },
         Err(_) => return,
     };
-    for command in due(&view, nodes, member.log_clock()) {
+    let mut commands = due(&view, nodes, member.log_clock());
+    if let Ok(authorities) = trust::ask(shared).await {
+        commands.extend(authorities.next_step(nodes));
+    }
+    for command in commands {
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
         match member.propose(command.clone(), deadline).await {
             Ok(Reply::Done) => say(&command),
-            // Another leader's clock was ahead of the log's.
-            Ok(Reply::Refused(Refusal::TooEarly { .. })) => {}
+            // What was seen is not so any more.
+            Ok(Reply::Refused(Refusal::TooEarly { .. } | Refusal::NodesBehind { .. })) => {}
             Ok(reply) => tracing::warn!(?command, ?reply, "the log does not take it"),
             Err(failure) => tracing::debug!(%failure, "the log does not decide now"),
         }
@@ -49,6 +57,12 @@ fn say(command: &Command) {
         Command::RemoveGoneGateway { gateway } => tracing::info!(
             node = gateway.0,
             "a gateway that was not heard of for a day is removed"
+        ),
+        Command::SignWithNextAuthority => tracing::info!(
+            "every node believes the new authority: it signs, and all get new certificates"
+        ),
+        Command::DropAuthority => tracing::info!(
+            "every node has a certificate of the new authority: the old one has ended"
         ),
         _ => {}
     }
@@ -108,6 +122,7 @@ mod tests {
             joined: LogTime(0),
             announced: LogTime(announced),
             removed: None,
+            trust: metadata::NodeTrust::default(),
         }
     }
 

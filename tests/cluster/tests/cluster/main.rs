@@ -15,6 +15,7 @@ mod lost_store;
 mod pauses;
 mod poor_store;
 mod refused_joins;
+mod rotated_authority;
 mod shared_uploads;
 mod slow_peers;
 mod upgrade;
