@@ -94,6 +94,16 @@ pub enum ClusterCommand {
     /// Whatever is left of the lost cluster takes no more writes from then on. The new one has another id, authority and
     /// recovery key; blobs stay where they are.
     Restore(RestoreArguments),
+    /// Gives the cluster a new authority for its certificates, while it runs
+    ///
+    /// Gives the cluster a new authority for its certificates, while it runs: every node first believes the new one, then gets a
+    /// certificate of it, and then the old one is believed no more. `status` shows how far that is. A node that does not answer
+    /// holds it up until it is back or removed. Join tokens that were made before it has ended are good for nothing: make new
+    /// ones.
+    RotateAuthority {
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Has a restored cluster take over the blobs of the cluster that it was restored from
     ///
     /// Has a restored cluster take over the blobs of the cluster that it was restored from. Until then it reads them where they
@@ -247,6 +257,7 @@ fn order(command: &ClusterCommand) -> Option<(Order, &Asked)> {
             (Order::TransferLeader { to: *node }, asked)
         }
         ClusterCommand::Upgrade { asked } => (Order::Upgrade, asked),
+        ClusterCommand::RotateAuthority { asked } => (Order::RotateAuthority, asked),
         ClusterCommand::Adopt { yes, asked } => (Order::Adopt { yes: *yes }, asked),
         #[cfg(feature = "next-format")]
         ClusterCommand::Label { label, asked } => {
@@ -280,6 +291,10 @@ fn in_words(command: &ClusterCommand, answer: &Value) -> String {
         ClusterCommand::Promote { node, .. } => format!("node {node} votes\n"),
         ClusterCommand::TransferLeader { .. } => "the lead is handed over\n".to_owned(),
         ClusterCommand::Recover { .. } | ClusterCommand::Restore(_) => String::new(),
+        ClusterCommand::RotateAuthority { .. } => format!(
+            "the new authority is {}; `holdfast cluster status` shows how far the nodes are\n",
+            text("fingerprint")
+        ),
         ClusterCommand::Adopt { .. } => adopted(answer),
         ClusterCommand::Upgrade { .. } => format!("the log has format {answer} now\n"),
         #[cfg(feature = "next-format")]
@@ -390,6 +405,22 @@ fn notes(answer: &Value) -> String {
     if let Some(until) = moment(&answer["deletions_wait_until_ms"]) {
         note(format!(
             "The log's time was corrected: what waited for its deletion before waits until {until}"
+        ));
+    }
+    if let Some(step) = answer["rotation"]["step"].as_str() {
+        let what = match step {
+            "trust" => "every node learns to believe the new one",
+            _ => "every node gets a certificate of the new one",
+        };
+        let nodes = answer["rotation"]["waits_for"].as_array();
+        let nodes: Vec<String> = nodes.into_iter().flatten().map(Value::to_string).collect();
+        note(format!(
+            "The authority is being rotated: {what}; waiting for {}",
+            if nodes.is_empty() {
+                "the leader".to_owned()
+            } else {
+                nodes.join(", ")
+            }
         ));
     }
     if let Some(since) = moment(&answer["next_format_since_ms"]) {

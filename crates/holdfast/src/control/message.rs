@@ -40,6 +40,8 @@ pub enum Order {
     },
     /// Raise the log's format.
     Upgrade,
+    /// Begin to rotate the cluster's authority.
+    RotateAuthority,
     /// Take over the objects of the clusters that this one was restored from.
     Adopt {
         /// Whether they never run again.

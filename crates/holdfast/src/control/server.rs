@@ -145,6 +145,7 @@ impl Control {
             Order::Promote { node } => told(cluster.promote(NodeId(node)).await),
             Order::TransferLeader { to } => told(cluster.transfer_leader(to.map(NodeId)).await),
             Order::Upgrade => told(cluster.upgrade().await),
+            Order::RotateAuthority => told(cluster.rotate_authority().await),
             Order::Adopt { yes } => told(cluster.adopt(yes).await),
             Order::MoveBlobs { to, idle_seconds } => {
                 if cluster.check_alone().is_err() {
