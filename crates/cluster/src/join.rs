@@ -54,7 +54,9 @@ pub enum JoinFailure {
     #[error("the cluster does not take this node in: {0}")]
     Refused(String),
     /// Whoever answers belongs to another cluster than the token.
-    #[error("the join token is of another cluster than every address that was given, or older than the cluster's authority: {0}")]
+    #[error(
+        "the join token is of another cluster than every address that was given, or older than the cluster's authority: {0}"
+    )]
     Foreign(String),
     /// What the member gave makes no node.
     #[error("what the member answered makes no node: {0}")]
