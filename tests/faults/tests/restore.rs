@@ -210,7 +210,28 @@ async fn lost_and_restored() -> anyhow::Result<()> {
         opened.status
     );
     pull_all(&server.client(), &all[..20]).await?;
+    pull_all(&fresh.client(), &all).await?;
+    server.kill();
+    adopted(&new, &store, from)?;
     pull_all(&fresh.client(), &all).await
+}
+
+/// The blobs of cluster `from` become those of the restored one, once somebody says that it never runs again.
+fn adopted(new: &Path, store: &Store, from: &str) -> anyhow::Result<()> {
+    let borrowed = || anyhow::Ok(asked(new, store, &["status"])?["borrowed_from"].take());
+    ensure!(borrowed()? == serde_json::json!([from]), "{}", borrowed()?);
+    let (is_done, said) = cluster(new, store, &["adopt"])?;
+    ensure!(
+        !is_done && said.contains("must never run again") && said.contains(from),
+        "{said}"
+    );
+    ensure!(borrowed()? == serde_json::json!([from]), "{}", borrowed()?);
+    let adopted = asked(new, store, &["adopt", "--yes"])?;
+    ensure!(adopted["clusters"] == serde_json::json!([from]), "{adopted}");
+    let again = asked(new, store, &["adopt"])?;
+    ensure!(again["clusters"] == serde_json::json!([]), "{again}");
+    ensure!(borrowed()? == serde_json::json!([]), "{}", borrowed()?);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

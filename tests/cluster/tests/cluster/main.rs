@@ -4,6 +4,7 @@
 //! A module holds one kind of trouble. Each test has a cluster of its own.
 
 mod bad_peers;
+mod clocks;
 mod crashed_manifests;
 mod cut_off;
 mod full_disks;
