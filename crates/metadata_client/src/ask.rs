@@ -15,6 +15,8 @@ use crate::{Shared, unavailable};
 const ATTEMPT_MAX: Duration = Duration::from_millis(700);
 /// A member that may answer from its last state tries to have it confirmed for so long, unless it knows better.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(500);
+/// A question that waits for longer is asked of another member, too: the first answer counts.
+const HEDGE_AFTER: Duration = Duration::from_millis(150);
 /// After an attempt in vain, times the attempts so far, and at most.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
 const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
@@ -61,17 +63,16 @@ impl Shared {
         let mut problem = "there is no member to ask".to_owned();
         let mut pause = Duration::ZERO;
         while Deadline::now() < deadline {
-            if let Some(member) = self.roster.next() {
-                match self.ask_one(&member, &query, may_be_stale, deadline).await {
-                    Attempt::Answered(answered) => {
-                        if !answered.stale {
-                            self.pulse.freshness.confirmed();
-                        }
-                        return Ok(*answered);
+            match self.ask_two(&query, may_be_stale, deadline).await {
+                Some(Attempt::Answered(answered)) => {
+                    if !answered.stale {
+                        self.pulse.freshness.confirmed();
                     }
-                    Attempt::Denied(reason) => return Err(unavailable(reason)),
-                    Attempt::Nothing(reason) => problem = reason,
+                    return Ok(*answered);
                 }
+                Some(Attempt::Denied(reason)) => return Err(unavailable(reason)),
+                Some(Attempt::Nothing(reason)) => problem = reason,
+                None => {}
             }
             pause = (pause + RETRY_AFTER).min(RETRY_AFTER_MAX);
             tokio::time::sleep_until(deadline.min(Deadline::now() + pause)).await;
@@ -81,10 +82,45 @@ impl Shared {
         )))
     }
 
+    /// Asks the next member, and the one after it when that takes long. `None`: there is no member.
+    async fn ask_two(
+        &self,
+        query: &Bytes,
+        may_be_stale: bool,
+        deadline: Deadline,
+    ) -> Option<Attempt> {
+        let member = self.roster.next()?;
+        let first = self.ask_one(member.clone(), query, may_be_stale, deadline);
+        tokio::pin!(first);
+        if let Ok(attempt) = tokio::time::timeout(HEDGE_AFTER, &mut first).await {
+            return Some(attempt);
+        }
+        // It has until its own time is up.
+        let other = self.roster.next().filter(|other| *other != member);
+        let Some(other) = other else {
+            return Some(first.await);
+        };
+        let second = self.ask_one(other, query, may_be_stale, deadline);
+        tokio::pin!(second);
+        let (attempt, rest) = tokio::select! {
+            attempt = &mut first => (attempt, second),
+            attempt = &mut second => {
+                if matches!(attempt, Attempt::Answered(_)) {
+                    self.roster.was_silent(member.node);
+                }
+                (attempt, first)
+            }
+        };
+        match attempt {
+            Attempt::Nothing(_) => Some(rest.await),
+            attempt => Some(attempt),
+        }
+    }
+
     /// One attempt at one member.
     async fn ask_one(
         &self,
-        member: &MemberAddress,
+        member: MemberAddress,
         query: &Bytes,
         may_be_stale: bool,
         deadline: Deadline,
@@ -117,7 +153,10 @@ impl Shared {
                 Attempt::Denied(status.message().to_owned())
             }
             Ok(Err(status)) => Attempt::Nothing(status.to_string()),
-            Err(_) => Attempt::Nothing(format!("node {} did not answer in time", member.node)),
+            Err(_) => {
+                self.roster.was_silent(member.node);
+                Attempt::Nothing(format!("node {} did not answer in time", member.node))
+            }
         }
     }
 }

@@ -1,23 +1,29 @@
 //! Whether the members can be reached, and how far their log has come: asked all the time, so that a gateway knows it
 //! before a client asks.
 
-use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use metadata::LogIndex;
 use parking_lot::Mutex;
 use ports::metadata_store::freshness::Freshness;
 use ports::metadata_store::metric;
 use ports::{Deadline, MetadataFailure};
+use tokio::sync::Notify;
 use wire::peer::{ConfirmReply, ConfirmRequest};
 
+use crate::roster::MemberAddress;
 use crate::{Shared, unavailable};
 
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 const BEAT_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// A member that does not confirm for so long is passed over.
+/// Of one member, or of all at once.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(700);
+/// Between two rounds of asking all, at least.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(30);
 /// An index counts as seen for so long: replies are remembered for ten minutes.
 const SEEN_FOR: Duration = Duration::from_secs(30);
 /// Between two tries, while nobody confirms.
@@ -29,9 +35,15 @@ pub(crate) struct Pulse {
     index: AtomicU64,
     index_at: Mutex<Option<Instant>>,
     pub(crate) freshness: Freshness,
+    look: Arc<Notify>,
 }
 
 impl Pulse {
+    /// Has the leader looked for among all members, now.
+    pub(crate) fn look_for_leader(&self) {
+        self.look.notify_one();
+    }
+
     pub(crate) fn index(&self) -> LogIndex {
         LogIndex(self.index.load(Ordering::Acquire))
     }
@@ -49,18 +61,28 @@ impl Pulse {
     }
 }
 
-/// Confirms as long as the client lives.
+/// Confirms as long as the client lives: by the leader while it answers, else by whoever of all members leads.
 pub(crate) async fn beat(shared: Weak<Shared>) {
-    while let Some(shared) = shared.upgrade() {
-        let confirmed = shared.confirm().await;
-        metric::can_confirm(shared.pulse.freshness.is_ready());
-        drop(shared);
+    let mut leader_answers = true;
+    while let Some(client) = shared.upgrade() {
+        let look = Arc::clone(&client.pulse.look);
+        let confirmed = tokio::select! {
+            confirmed = client.confirm(), if leader_answers => confirmed,
+            () = look.notified(), if leader_answers => client.confirm_by_anyone().await,
+            confirmed = client.confirm_by_anyone(), if !leader_answers => confirmed,
+        };
+        metric::can_confirm(client.pulse.freshness.is_ready());
+        drop(client);
         let pause = if confirmed {
             BEAT_EVERY
         } else {
             BEAT_AGAIN_AFTER
         };
-        tokio::time::sleep(pause).await;
+        let is_called = tokio::time::timeout(pause, look.notified()).await.is_ok();
+        leader_answers = confirmed && !is_called;
+        if is_called {
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
     }
 }
 
@@ -83,29 +105,63 @@ impl Shared {
         let Some(member) = self.roster.leader() else {
             return false;
         };
+        match self.confirm_by(&member).await {
+            Confirmed::Yes => return true,
+            // One that has stopped may still name itself.
+            Confirmed::By(leader) if leader != member.node => self.roster.set_leader(Some(leader)),
+            Confirmed::By(_) | Confirmed::No => self.roster.forget_leader(member.node),
+        }
+        false
+    }
+
+    /// Asks all members at once for a confirmation, which only the leader can give.
+    async fn confirm_by_anyone(&self) -> bool {
+        let mut asked: FuturesUnordered<_> = self
+            .roster
+            .all()
+            .into_iter()
+            .map(|member| async move { self.confirm_by(&member).await })
+            .collect();
+        while let Some(confirmed) = asked.next().await {
+            if matches!(confirmed, Confirmed::Yes) {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn confirm_by(&self, member: &MemberAddress) -> Confirmed {
         let mut client = self.connections.client(member.node, &member.address);
         let asked = client.confirm(ConfirmRequest);
-        let leader = match tokio::time::timeout(CONFIRM_TIME_MAX, asked).await {
+        match tokio::time::timeout(CONFIRM_TIME_MAX, asked).await {
             Ok(Ok(reply)) => match reply.into_inner() {
                 ConfirmReply::Index(index) => {
                     self.pulse.confirmed(index);
-                    self.roster.set_leader(Some(member.node));
-                    return true;
+                    self.roster.has_led(member.node);
+                    Confirmed::Yes
                 }
-                // One that has stopped may still name itself.
-                ConfirmReply::NotLeader(leader) => leader.filter(|node| *node != member.node),
+                ConfirmReply::NotLeader(leader) => leader.map_or(Confirmed::No, Confirmed::By),
                 ConfirmReply::Unavailable(reason) => {
                     tracing::debug!(node = member.node, reason, "a member cannot confirm");
-                    None
+                    Confirmed::No
                 }
             },
             Ok(Err(status)) => {
                 tracing::debug!(node = member.node, %status, "a member does not answer");
-                None
+                Confirmed::No
             }
-            Err(_) => None,
-        };
-        self.roster.set_leader(leader);
-        false
+            Err(_) => {
+                self.roster.was_silent(member.node);
+                Confirmed::No
+            }
+        }
     }
+}
+
+/// What a member said.
+enum Confirmed {
+    Yes,
+    /// This one would have to.
+    By(u64),
+    No,
 }

@@ -1,6 +1,6 @@
 //! Commands: sent to whoever leads, under one id, until there is a reply.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metadata::{Entry, Reply};
 use peers::Code;
@@ -10,8 +10,10 @@ use wire::peer::{ProposeReply, ProposeRequest};
 use crate::roster::MemberAddress;
 use crate::{Shared, unavailable};
 
-/// A leader that says nothing for so long may be cut off or stopped: the others are asked who leads.
+/// A leader that has not decided for so long is tried again, and the log recognizes the command if it was only slow.
 const ATTEMPT_MAX: Duration = Duration::from_millis(1_500);
+/// A leader that says nothing for so long may be cut off or stopped: all are asked who leads, while it is still waited for.
+const SILENCE_MAX: Duration = Duration::from_millis(150);
 /// Between two attempts.
 const RETRY_AFTER: Duration = Duration::from_millis(15);
 
@@ -41,7 +43,14 @@ impl Shared {
             let Some(member) = self.roster.leader() else {
                 break;
             };
-            match self.attempt(&member, entry, deadline).await {
+            let began = Instant::now();
+            let attempt = tokio::select! {
+                attempt = self.attempt(&member, entry, deadline) => attempt,
+                () = self.another_leads(member.node, began) => {
+                    Attempt::Unknown(format!("node {} leads no more", member.node))
+                }
+            };
+            match attempt {
                 Attempt::Reply(reply) => {
                     self.roster.set_leader(Some(member.node));
                     return Ok(reply);
@@ -58,7 +67,7 @@ impl Shared {
                     problem = reason;
                 }
             }
-            self.roster.set_leader(None);
+            self.roster.forget_leader(member.node);
             tokio::time::sleep(RETRY_AFTER).await;
         }
         let reason = format!("no reply before the deadline; the last problem: {problem}");
@@ -67,6 +76,18 @@ impl Shared {
         } else {
             unavailable(reason)
         })
+    }
+
+    /// Completes when another one is known to lead; has that looked for when `node` is silent for long.
+    async fn another_leads(&self, node: u64, began: Instant) {
+        let another = self.roster.another_leads(node, began);
+        tokio::pin!(another);
+        while tokio::time::timeout(SILENCE_MAX, &mut another)
+            .await
+            .is_err()
+        {
+            self.pulse.look_for_leader();
+        }
     }
 
     async fn attempt(&self, member: &MemberAddress, entry: &Entry, deadline: Deadline) -> Attempt {

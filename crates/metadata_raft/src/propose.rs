@@ -14,6 +14,7 @@ use ports::{Deadline, MetadataFailure, MetadataStore};
 use wire::peer::{ProposeReply, ProposeRequest};
 
 use crate::member::Member;
+use crate::read_index::another_leads;
 use crate::types::{Proposal, TypeConfig};
 
 /// After an attempt that came to nothing, the next one waits for news of the group, and at most so long.
@@ -136,7 +137,13 @@ impl Member {
         loop {
             let attempt = match self.attempt_here(&entry, deadline).await {
                 Attempt::Elsewhere(Some((leader, address))) if leader != self.config.node_id => {
-                    self.attempt_at(leader, &address, &entry, deadline).await
+                    tokio::select! {
+                        attempt = self.attempt_at(leader, &address, &entry, deadline) => attempt,
+                        // Its reply would come late, or never.
+                        () = another_leads(&self.raft, leader) => {
+                            Attempt::Unknown(format!("node {leader} leads no more"))
+                        }
+                    }
                 }
                 attempt => attempt,
             };

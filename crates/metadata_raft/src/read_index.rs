@@ -129,7 +129,7 @@ impl Confirmer {
                 tokio::select! {
                     index = self.ask(leader, &address) => Ok(index),
                     // Its answer would come late, or never.
-                    () = self.another_leads(leader) => Ok(None),
+                    () = another_leads(&self.raft, leader) => Ok(None),
                 }
             }
             Confirmation::Elsewhere(_) | Confirmation::NoQuorum => Ok(None),
@@ -149,18 +149,18 @@ impl Confirmer {
             }
         }
     }
+}
 
-    /// Waits until another one is known to lead.
-    async fn another_leads(&self, than: u64) {
-        let mut metrics = self.raft.metrics();
-        while metrics
-            .borrow_and_update()
-            .current_leader
-            .is_none_or(|leader| leader == than)
-        {
-            if metrics.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+/// Waits until another one is known to lead.
+pub(crate) async fn another_leads(raft: &RaftHandle, than: u64) {
+    let mut metrics = raft.metrics();
+    while metrics
+        .borrow_and_update()
+        .current_leader
+        .is_none_or(|leader| leader == than)
+    {
+        if metrics.changed().await.is_err() {
+            return std::future::pending().await;
         }
     }
 }
