@@ -1,9 +1,11 @@
 //! How long a cluster of three members does not answer when its leader is killed, stopped politely, or hangs: the longest
-//! time without an acknowledged write, and without an answered read, over all clients of `holdfast-load mixed`.
+//! time without an acknowledged write, and without an answered read, over all clients of `holdfast-load mixed`. And how long
+//! new nodes take until they serve.
 //!
 //! Run by `cargo xtask failover` on release builds. Writes its section of `docs/performance.md`; `--check` also fails where
 //! a wanted figure is missed.
 
+mod arrival;
 mod page;
 mod trial;
 
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use harness::cluster::Role;
 
 use trial::{Fault, Trial};
 
@@ -26,7 +29,7 @@ struct Options {
     /// How often the leader is killed.
     #[arg(long, default_value_t = 20)]
     kills: usize,
-    /// How often it is stopped politely, and how often it hangs.
+    /// How often it is stopped politely, how often it hangs, and how many nodes of each role come.
     #[arg(long, default_value_t = 5)]
     others: usize,
     /// Fail where a wanted figure is missed.
@@ -64,8 +67,18 @@ fn execute(options: &Options) -> anyhow::Result<bool> {
             results.push(result);
         }
     }
-    if !options.dry_run {
-        page::write(&options.root.join("docs/performance.md"), &results)?;
+    let mut arrivals = Vec::new();
+    for role in [Role::Gateway, Role::Member] {
+        if options.others > 0 {
+            let arrival = arrival::measure(&options.binaries, role, options.others)?;
+            println!("{}", arrival.line());
+            arrivals.push(arrival);
+        }
     }
-    Ok(results.iter().all(trial::Outcome::is_reached))
+    if !options.dry_run {
+        let page = options.root.join("docs/performance.md");
+        page::write(&page, &results, &arrivals)?;
+    }
+    let faults = results.iter().all(trial::Outcome::is_reached);
+    Ok(faults && arrivals.iter().all(arrival::Arrival::is_reached))
 }

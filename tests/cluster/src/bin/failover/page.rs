@@ -4,17 +4,41 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::arrival::Arrival;
 use crate::trial::{Outcome, Round};
 
 /// Where the section begins; everything before it belongs to `cargo xtask bench`.
 pub const HEADING: &str = "\n## When the leader goes\n";
 
 /// Puts the section at the end of the page.
-pub fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
+pub fn write(path: &Path, outcomes: &[Outcome], arrivals: &[Arrival]) -> anyhow::Result<()> {
     let page = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let before = page.split(HEADING).next().unwrap_or_default();
-    std::fs::write(path, format!("{before}{HEADING}{}", section(outcomes)))?;
+    let text = format!("{before}{HEADING}{}{}", section(outcomes), lines(arrivals));
+    std::fs::write(path, text)?;
     Ok(())
+}
+
+/// What is told of new nodes.
+fn lines(arrivals: &[Arrival]) -> String {
+    let mut text = String::from(ARRIVALS);
+    for arrival in arrivals {
+        let (shortest, longest) = arrival.range();
+        text += &format!(
+            "| {}, {} times | {:.2}–{:.2} | {:.0} | {} |\n",
+            arrival.name(),
+            arrival.took.len(),
+            shortest.as_secs_f64(),
+            longest.as_secs_f64(),
+            arrival.wanted().as_secs_f64(),
+            verdict(arrival.is_reached()),
+        );
+    }
+    text
+}
+
+fn verdict(is_reached: bool) -> &'static str {
+    if is_reached { "reached" } else { "**missed**" }
 }
 
 fn section(outcomes: &[Outcome]) -> String {
@@ -40,11 +64,7 @@ fn section(outcomes: &[Outcome]) -> String {
             figure(wait),
             outcome.report.failures,
             outcome.report.blob_body_failures,
-            if outcome.is_reached() {
-                "reached"
-            } else {
-                "**missed**"
-            },
+            verdict(outcome.is_reached()),
             outcome.counted().1,
         );
     }
@@ -86,6 +106,15 @@ that was killed; the client sends it again. When the leader hangs, the clients g
 a host which hangs waits for that host, whatever the others do.
 ";
 
+const ARRIVALS: &str = "
+### When nodes come
+
+From the start of the process, with a token of `cluster add`, in a cluster that does nothing else; seconds.
+
+| what | shortest to longest | wanted | |
+|---|---|---|---|
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,10 +124,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.md");
         std::fs::write(&path, "# Performance\n\nrows\n").unwrap();
-        write(&path, &[]).unwrap();
+        write(&path, &[], &[]).unwrap();
         let once = std::fs::read_to_string(&path).unwrap();
         assert!(once.starts_with("# Performance\n\nrows\n\n## When the leader goes\n"));
-        write(&path, &[]).unwrap();
+        write(&path, &[], &[]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), once);
     }
 
