@@ -20,8 +20,10 @@ use crate::{Shared, unavailable};
 
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 const BEAT_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Of one member, or of all at once.
+/// The leader is waited for so long.
 const CONFIRM_TIME_MAX: Duration = Duration::from_millis(700);
+/// When all members are asked, one that hangs must not hold up the next round.
+const LOOK_TIME_MAX: Duration = Duration::from_millis(200);
 /// Between two rounds of asking all, at least.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(30);
 /// An index counts as seen for so long: replies are remembered for ten minutes.
@@ -105,7 +107,7 @@ impl Shared {
         let Some(member) = self.roster.leader() else {
             return false;
         };
-        match self.confirm_by(&member).await {
+        match self.confirm_by(&member, CONFIRM_TIME_MAX).await {
             Confirmed::Yes => return true,
             // One that has stopped may still name itself.
             Confirmed::By(leader) if leader != member.node => self.roster.set_leader(Some(leader)),
@@ -120,7 +122,7 @@ impl Shared {
             .roster
             .all()
             .into_iter()
-            .map(|member| async move { self.confirm_by(&member).await })
+            .map(|member| async move { self.confirm_by(&member, LOOK_TIME_MAX).await })
             .collect();
         while let Some(confirmed) = asked.next().await {
             if matches!(confirmed, Confirmed::Yes) {
@@ -130,10 +132,10 @@ impl Shared {
         false
     }
 
-    async fn confirm_by(&self, member: &MemberAddress) -> Confirmed {
+    async fn confirm_by(&self, member: &MemberAddress, time_max: Duration) -> Confirmed {
         let mut client = self.connections.client(member.node, &member.address);
         let asked = client.confirm(ConfirmRequest);
-        match tokio::time::timeout(CONFIRM_TIME_MAX, asked).await {
+        match tokio::time::timeout(time_max, asked).await {
             Ok(Ok(reply)) => match reply.into_inner() {
                 ConfirmReply::Index(index) => {
                     self.pulse.confirmed(index);
