@@ -1,7 +1,7 @@
 //! What an operator may ask of a running node: founding, tokens, removal, hand-over, and the format of the log.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use identity::{JoinToken, NodeId, Role, UnixSeconds};
 use metadata::{Answer, Command, JoinTokenId, LogTime, Query, Refusal, Reply};
@@ -119,7 +119,9 @@ impl Cluster {
     ) -> Result<IssuedToken, AdminFailure> {
         let shared = self.founded_member()?;
         let credentials = shared.credentials().ok_or(AdminFailure::NotFounded)?;
-        let expires = UnixSeconds::from(SystemTime::now()).after(life);
+        let member = shared.member().ok_or(AdminFailure::NotAMember)?;
+        // By the log's time, which decides when it has expired, and not by a clock that may be off.
+        let expires = UnixSeconds(member.log_clock().0 / 1_000).after(life);
         let fingerprint = credentials.identity().authority_fingerprint();
         let token = JoinToken::create(shared.cluster(), fingerprint, role, expires);
         let command = Command::IssueJoinToken {
