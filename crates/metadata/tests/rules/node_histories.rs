@@ -1,11 +1,11 @@
 //! Random histories of nodes: every invariant holds after each entry (the world checks them), the log decides as a simple
-//! model does, and the same log makes the same tables. Promise P6, rules 3.7, 5.6 and 5.7.
+//! model does, and the same log makes the same tables. Promise P6, rules 3.3, 3.7, 5.6, 5.7, 5.15 and 5.16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use metadata::{
     Command, CommandId, Entry, FORMAT_MAX, LogIndex, LogTime, MemoryTables, NodeId, NodeRole,
-    Refusal, Reply, apply,
+    NodeTrust, Refusal, Reply, apply,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,14 @@ enum Wish {
     Remove(u64),
     Raise(u32),
     Label,
+    Correct(u64),
+    RaiseInTime(u32),
+    Gone(u64),
+    Replace(u64, u64),
+    AddAuthority(u8),
+    Trust(u64, u32, u32),
+    SignWithNext,
+    DropAuthority,
     Wait(u64),
 }
 
@@ -36,7 +44,15 @@ fn wish() -> impl Strategy<Value = Wish> {
         6 => (token, role(), key.clone(), format.clone()).prop_map(|(t, r, k, f)| Wish::JoinByToken(t, r, k, f)),
         3 => (role(), key.clone(), format.clone()).prop_map(|(r, k, f)| Wish::JoinBySecret(r, k, f)),
         3 => (node.clone(), key, format).prop_map(|(n, k, f)| Wish::Announce(n, k, f)),
-        2 => node.prop_map(Wish::Remove),
+        2 => node.clone().prop_map(Wish::Remove),
+        1 => prop::sample::select(vec![1, HOUR_MS, 3 * DAY_MS]).prop_map(Wish::Correct),
+        1 => (0..4_u32).prop_map(Wish::RaiseInTime),
+        1 => node.clone().prop_map(Wish::Gone),
+        1 => (node.clone(), node.clone()).prop_map(|(dead, spare)| Wish::Replace(dead, spare)),
+        2 => (0..9_u8).prop_map(Wish::AddAuthority),
+        4 => (node, 0..4_u32, 0..4_u32).prop_map(|(n, b, s)| Wish::Trust(n, b, s)),
+        2 => Just(Wish::SignWithNext),
+        2 => Just(Wish::DropAuthority),
         1 => (0..4_u32).prop_map(Wish::Raise),
         1 => Just(Wish::Label),
         2 => prop::sample::select(vec![1, HOUR_MS / 2, HOUR_MS, 500 * DAY_MS]).prop_map(Wish::Wait),
@@ -68,6 +84,30 @@ fn command(wish: &Wish, world: &World) -> Option<Command> {
         }
         Wish::Remove(node) => Command::RemoveNode { node: NodeId(node) },
         Wish::Raise(to) => Command::RaiseFormat { to },
+        Wish::Correct(ms) => Command::CorrectTime {
+            to: LogTime(world.now + ms),
+        },
+        Wish::RaiseInTime(to) => Command::RaiseFormatInTime { to },
+        Wish::Gone(node) => Command::RemoveGoneGateway {
+            gateway: NodeId(node),
+        },
+        Wish::Replace(dead, spare) => Command::ReplaceVoter {
+            dead: NodeId(dead),
+            spare: NodeId(spare),
+        },
+        Wish::AddAuthority(number) => Command::AddAuthority {
+            certificate: vec![number].into(),
+            sealed_key: vec![number].into(),
+        },
+        Wish::Trust(node, believes, signed_by) => Command::NoteTrust {
+            node: NodeId(node),
+            trust: NodeTrust {
+                believes,
+                signed_by,
+            },
+        },
+        Wish::SignWithNext => Command::SignWithNextAuthority,
+        Wish::DropAuthority => Command::DropAuthority,
         Wish::Label => Command::SetLabel {
             label: "Blue".to_owned(),
         },
@@ -83,6 +123,7 @@ struct Witness {
     removed: BTreeSet<NodeId>,
     let_in: BTreeMap<u128, u64>,
     format: u32,
+    time: u64,
 }
 
 impl Witness {
@@ -116,15 +157,20 @@ impl Witness {
             (Command::RemoveNode { node }, Reply::Done) => {
                 self.removed.insert(*node);
             }
+            (Command::RemoveGoneGateway { gateway }, Reply::Done) => {
+                self.removed.insert(*gateway);
+            }
             (Command::SetLabel { .. }, Reply::Refused(refusal)) => {
                 let is_early = matches!(refusal, Refusal::FormatTooLow { .. });
                 assert_eq!(is_early, self.format < 2);
             }
             _ => {}
         }
-        let format = world
-            .row(&metadata::keys::cluster())
-            .map_or(1, |row| row.format);
+        let row = world.row(&metadata::keys::cluster());
+        let time = row.as_ref().map_or(0, |row| row.time.0);
+        assert!(time >= self.time, "time went back");
+        self.time = time;
+        let format = row.map_or(1, |row| row.format);
         assert!(format >= self.format, "the format was lowered");
         self.format = format;
     }
