@@ -31,6 +31,7 @@ all of them chosen by Holdfast: no name, tag or address that a client sends is a
 | `holdfast_metadata_peer_lag_entries`, `holdfast_metadata_peer_silence_seconds` | A member that does not follow, or does not answer its leader. |
 | `holdfast_metadata_fsync_seconds` | The disk under the log: every write waits for it on a majority of members. |
 | `holdfast_metadata_disk_free_bytes` | Near `metadata.free_space_min` writes are refused. |
+| `holdfast_metadata_clock_offset_seconds` beyond 5 or -5 | The clock of that machine is off and not believed: set it right. |
 | `holdfast_http_requests_total{status=~\"5..\"}` | What clients were told; the log has the reasons. |
 | `holdfast_blob_store_retries_total`, `holdfast_blob_store_call_seconds` | Object storage that is slow or failing. |
 | `holdfast_http_panics_total` is not 0 | A bug. Please report it. |
