@@ -1,7 +1,8 @@
 //! The leader of a cluster keeps the copy of the log beside the blobs, and watches for a cluster that has taken this one's
 //! place (rules 6.2 and 6.3).
 //!
-//! A member that has become the leader first asks the store whether there is a successor; then it copies. While the store
+//! A member that has become the leader, or whose blobs went to another store, first asks the store whether there is a successor;
+//! then it copies. While the store
 //! does not answer, both are tried again, writes go on, and the lag is shown. Nothing is kept that another leader would miss.
 
 use std::sync::Weak;
@@ -92,9 +93,11 @@ impl Progress {
     }
 }
 
-/// The copying of one term.
+/// The copying of one term, into one store.
 struct Copying {
     term: u64,
+    /// How often the blobs had gone to another store.
+    blob_moves: u64,
     /// Whether the store said whether there is a successor.
     asked: bool,
     copier: Option<Copier>,
@@ -121,12 +124,15 @@ async fn pass(shared: &Shared, copying: &mut Option<Copying>) -> Duration {
         return LOOK_EVERY;
     };
     let term = member.group().term;
-    if copying.as_ref().is_none_or(|copying| copying.term != term) {
+    let blob_moves = shared.blob_moves();
+    let is_same = |copying: &Copying| copying.term == term && copying.blob_moves == blob_moves;
+    if !copying.as_ref().is_some_and(is_same) {
         shared.copy().reset();
         *copying = None;
     }
     let copying = copying.get_or_insert_with(|| Copying {
         term,
+        blob_moves,
         asked: false,
         copier: None,
         more: true,

@@ -44,4 +44,5 @@ pub use folder::NodeFolder;
 pub use join::{JoinFailure, JoinWish, join};
 pub use node::{Cluster, Parts};
 pub use start_record::StartFailure;
-pub use status::{ClusterStatus, LogCopyLine, NodeLine};
+pub use status::{ClusterStatus, LogCopyLine, MoveLine, NodeLine};
+pub use wire::nodes::MoveProgress;

@@ -1,22 +1,23 @@
 //! One node of a cluster, or one that may become one: what its parts share, and what the binary asks of it.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use identity::{BootstrapSecret, Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
 use mesh::Mesh;
-use metadata::{ClusterId, LogTime, NodeAnnouncement};
+use metadata::{ClusterId, ClusterView, LogTime, NodeAnnouncement};
 use metadata_client::{Client, MemberAddress};
 use metadata_raft::Member;
 use parking_lot::{Mutex, MutexGuard};
 use peers::{Calls as AnsweredCalls, Connections};
-use ports::{BlobStore, Clock, MetadataStore, SystemClock};
+use ports::{BlobFailure, BlobStore, Clock, MetadataStore, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use wire::nodes::MoveProgress;
 
 use crate::calls::Calls;
 use crate::copying::Progress;
@@ -26,6 +27,9 @@ use crate::signer::Signer;
 use crate::start_book::StartBook;
 use crate::start_record::{self, StartFailure};
 use crate::{copying, follow, full_disk, reception, renewal, steward, trust};
+
+/// Tells how far this node has moved the blobs, while it does.
+type ShownMove = Box<dyn Fn() -> Option<MoveProgress> + Send + Sync>;
 
 /// How this node has the log.
 #[derive(Clone)]
@@ -91,6 +95,9 @@ pub(crate) struct Shared {
     ended: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     copy: Progress,
+    /// How often the blobs went to another store since this node started.
+    blob_moves: AtomicU64,
+    shown_move: OnceLock<ShownMove>,
     /// Why this cluster is one no more: another one has taken its place.
     succeeded: OnceLock<String>,
     /// Held while the cluster is founded.
@@ -234,6 +241,14 @@ impl Shared {
         &self.copy
     }
 
+    pub(crate) fn blob_moves(&self) -> u64 {
+        self.blob_moves.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn storage_move(&self) -> Option<MoveProgress> {
+        self.shown_move.get().and_then(|shown| shown())
+    }
+
     /// Another cluster has taken this one's place; tells whether that is news.
     pub(crate) fn succeed(&self, why: &str) -> bool {
         self.succeeded.set(why.to_owned()).is_ok()
@@ -287,6 +302,8 @@ impl Cluster {
             ended: watch::Sender::new(None),
             tasks: Mutex::default(),
             copy: Progress::default(),
+            blob_moves: AtomicU64::new(0),
+            shown_move: OnceLock::new(),
             succeeded: OnceLock::new(),
             founding: tokio::sync::Mutex::default(),
             identity_changes: tokio::sync::Mutex::default(),
@@ -370,12 +387,35 @@ impl Cluster {
         }
     }
 
-    /// Whether the blob store that this node was given is the cluster's.
+    /// The cluster that this node is of.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterId {
+        self.shared.cluster
+    }
+
+    /// The cluster as this member's own disk has it; `None` for a gateway.
+    #[must_use]
+    pub fn last_view(&self) -> Option<ClusterView> {
+        self.shared.member().and_then(|member| member.last_view())
+    }
+
+    /// How far this node moves the blobs is told by `shown` from now on.
+    pub fn show_move(&self, shown: impl Fn() -> Option<MoveProgress> + Send + Sync + 'static) {
+        // Set once, when the node starts.
+        drop(self.shared.shown_move.set(Box::new(shown)));
+    }
+
+    /// The store that this node was given is another one from now on: the log's copy goes on there, after what it has, and this
+    /// start is recorded there, too. May be repeated.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn has_the_blobs(&self) -> Result<bool, ports::BlobFailure> {
-        start_record::is_store_of(self.shared.blobs(), self.shared.cluster).await
+    pub async fn blobs_moved(&self) -> Result<(), BlobFailure> {
+        self.shared.blob_moves.fetch_add(1, Ordering::AcqRel);
+        match (self.shared.member(), self.shared.credentials()) {
+            (Some(member), Some(_)) => start_record::repeat(&self.shared, member).await,
+            _ => Ok(()),
+        }
     }
 
     /// Others see from now on that this node is about to stop.

@@ -144,14 +144,15 @@ pub(crate) async fn record_first(
     .await
 }
 
-/// Whether the store is that of the cluster.
-pub(crate) async fn is_store_of(
-    store: &dyn BlobStore,
-    cluster: ClusterId,
-) -> Result<bool, BlobFailure> {
-    let marker = ObjectKey::marker(cluster);
-    let found = store.list(marker.as_str(), None).await?;
-    Ok(found.iter().any(|object| object.key == marker.as_str()))
+/// Records this start once more: in a store that the blobs were moved to since.
+pub(crate) async fn repeat(shared: &Shared, member: &Member) -> Result<(), BlobFailure> {
+    let start = member.this_start();
+    let key = ObjectKey::start(shared.cluster(), shared.node(), start.starts, start.nonce);
+    let found = shared.blobs().list(key.as_str(), None).await?;
+    match found.iter().any(|object| object.key == key.as_str()) {
+        true => Ok(()),
+        false => put_empty(shared.blobs(), key).await,
+    }
 }
 
 fn note_of(member: &Member) -> StartNote {

@@ -10,7 +10,7 @@ use metadata::{Answer, ClusterView, LogTime, NodeId, NodeView, Query};
 use metadata_raft::{clock_is_off, median_clock};
 use ports::Deadline;
 use serde::Serialize;
-use wire::nodes::{NodeStatus, StatusRequest};
+use wire::nodes::{MoveProgress, NodeStatus, StatusRequest};
 
 use crate::admin::AdminFailure;
 use crate::node::{Log, Shared};
@@ -47,6 +47,8 @@ pub struct ClusterStatus {
     pub next_format_since_ms: Option<u64>,
     /// How far the rotation of the authority is, while it is rotated.
     pub rotation: Option<RotationLine>,
+    /// How far the blobs are moved to another store, by the account of the leader that moves them.
+    pub storage_move: Option<MoveLine>,
     /// Every node.
     pub nodes: Vec<NodeLine>,
 }
@@ -62,6 +64,39 @@ pub struct LogCopyLine {
     pub lag_ms: u64,
     /// Why it does not get on, if it does not.
     pub problem: Option<String>,
+}
+
+/// How far the blobs are moved.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MoveLine {
+    /// Objects in the new store.
+    pub objects_done: u64,
+    /// Objects that have to be.
+    pub objects_total: u64,
+    /// Their bytes in the new store.
+    pub bytes_done: u64,
+    /// Their bytes.
+    pub bytes_total: u64,
+    /// Open uploads that are waited for.
+    pub uploads_waited_for: u64,
+    /// How many nodes have not taken the step that the move is at.
+    pub nodes_waited_for: u64,
+    /// What holds it up.
+    pub trouble: Option<String>,
+}
+
+impl From<MoveProgress> for MoveLine {
+    fn from(moving: MoveProgress) -> MoveLine {
+        MoveLine {
+            objects_done: moving.objects_done,
+            objects_total: moving.objects_total,
+            bytes_done: moving.bytes_done,
+            bytes_total: moving.bytes_total,
+            uploads_waited_for: moving.uploads_waited_for,
+            nodes_waited_for: moving.nodes_waited_for,
+            trouble: moving.trouble,
+        }
+    }
 }
 
 /// One node.
@@ -153,6 +188,7 @@ pub(crate) async fn own(shared: &Shared) -> NodeStatus {
         clock: shared.clock(),
         disk_full: shared.member().is_some_and(|member| !member.has_room()),
         log_copy: shared.copy().status(health.applied.0),
+        storage_move: shared.storage_move(),
     }
 }
 
@@ -189,6 +225,11 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
         .flatten()
         .filter(|status| leader == Some(status.node))
         .find_map(|status| status.log_copy.clone());
+    let storage_move = accounts
+        .iter()
+        .flatten()
+        .filter(|status| leader == Some(status.node))
+        .find_map(|status| status.storage_move.clone());
     let mut lines: Vec<NodeLine> = listed
         .iter()
         .zip(&accounts)
@@ -233,6 +274,7 @@ pub(crate) async fn of_all(shared: &Arc<Shared>) -> Result<ClusterStatus, AdminF
             lag_ms: copy.lag_ms,
             problem: copy.problem,
         }),
+        storage_move: storage_move.map(MoveLine::from),
         nodes: lines,
     })
 }
@@ -316,6 +358,7 @@ fn alone(shared: &Shared) -> NodeView {
         announced: metadata::LogTime(0),
         removed: None,
         trust: metadata::NodeTrust::default(),
+        storage: metadata::StorageWord::default(),
     }
 }
 

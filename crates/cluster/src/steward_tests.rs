@@ -20,6 +20,7 @@ fn view(node: u64, role: Role, removed: bool) -> NodeView {
         announced: LogTime(1),
         removed: removed.then_some(LogTime(2)),
         trust: metadata::NodeTrust::default(),
+        storage: metadata::StorageWord::default(),
     }
 }
 

@@ -82,12 +82,13 @@ pub enum StorageCommand {
     /// Tries each call that Holdfast makes to its store with small objects of its own, which it removes, and prints a
     /// table of what worked and which permission is missing where something did not. May be run beside a running node.
     Check(ConfigArguments),
-    /// Moves all blobs of a running node to S3-compatible storage, while it serves
+    /// Moves all blobs of a running registry to S3-compatible storage, while it serves
     ///
-    /// Moves all blobs of the node that runs on this machine with the data folder that --data names to S3-compatible storage,
-    /// while it goes on serving, and shows how far it is. When all are there the node uses the new store, and the command
-    /// says which settings its next start needs. The move goes on if this command is ended or the node is restarted; the same
-    /// command shows it again. A node of a cluster does not move: move first, then found the cluster.
+    /// Moves all blobs of the node that runs on this machine with the data folder that --data names, or of the cluster that it
+    /// is a member of, to S3-compatible storage, while it goes on serving, and shows how far it is. When all are there every
+    /// node uses the new store, and the command says which settings to give them. The move goes on if this command is ended, or
+    /// nodes die or are restarted; the same command shows it again. It waits for each node that cannot reach the new store,
+    /// and says why.
     Move(MoveArguments),
 }
 

@@ -28,8 +28,11 @@ pub struct MoveArguments {
     /// Where to: s3://BUCKET/PREFIX for AWS, http://HOST:PORT/BUCKET/PREFIX or https://… for another service, with
     /// ?region=REGION where it is needed. Credentials and everything else about S3 are those of the running node's settings
     /// (storage.s3.…) and its environment.
-    #[arg(long, value_name = "URL")]
-    pub to: S3Place,
+    #[arg(long, value_name = "URL", required_unless_present = "cancel")]
+    pub to: Option<S3Place>,
+    /// Gives up a move that waits for a node that cannot use the new store; nothing is there yet
+    #[arg(long, conflicts_with_all = ["to", "end_idle_uploads"])]
+    pub cancel: bool,
     /// Ends uploads with parts in the old store to which nobody has written for so long: parts cannot be moved
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     pub end_idle_uploads: Duration,
@@ -43,8 +46,12 @@ pub struct MoveArguments {
 /// What the node says; the move goes on, if it was begun.
 pub fn run(arguments: &MoveArguments) -> Result<(), Failure> {
     let data = crate::load(&arguments.asked.config)?.settings.server.data;
+    let Some(to) = &arguments.to else {
+        control::ask(&data, &Order::CancelMove)?;
+        return crate::print("The move was given up: all blobs are where they were.\n");
+    };
     let order = Order::MoveBlobs {
-        to: arguments.to.address(),
+        to: to.address(),
         idle_seconds: arguments.end_idle_uploads.as_secs(),
     };
     let mut state = read(control::ask(&data, &order)?)?;
@@ -64,9 +71,7 @@ pub fn run(arguments: &MoveArguments) -> Result<(), Failure> {
 }
 
 fn read(answer: serde_json::Value) -> Result<MoveState, Failure> {
-    serde_json::from_value(answer).map_err(|_| {
-        Failure::new("the node was restarted and does not move now: run the same command again")
-    })
+    serde_json::from_value(answer).map_err(|_| Failure::new("the move was given up"))
 }
 
 /// What is left to do for the operator.
@@ -75,19 +80,30 @@ fn moved(state: &MoveState) -> String {
     let settings: String = settings
         .map(|(name, value)| format!("  {name} = \"{value}\"\n"))
         .collect();
-    let old = match state.from.strip_prefix("folder ") {
-        Some(folder) => format!(
-            "What was in {} is left as it was. Once the node was restarted with the new settings, and you are sure:\n  rm -r '{folder}'\n",
+    let (old, whose) = match state.nodes {
+        0 | 1 => (
+            "Once the node was restarted",
+            "its settings before its next start",
+        ),
+        _ => (
+            "Once all nodes were restarted",
+            "the settings of every node",
+        ),
+    };
+    let left = match (state.from.as_str(), state.from.strip_prefix("folder ")) {
+        ("", _) => String::new(),
+        (_, Some(folder)) => format!(
+            "\nWhat was in {} is left as it was. {old} with the new settings, and you are sure:\n  rm -r '{folder}'\n",
             state.from
         ),
-        None => format!(
-            "What was in {} is left as it was. Once the node was restarted with the new settings, and you are sure, remove it with the tools of that store.\n",
+        (_, None) => format!(
+            "\nWhat was in {} is left as it was. {old} with the new settings, and you are sure, remove it with the tools of that store.\n",
             state.from
         ),
     };
     format!(
-        "All blobs are in {} now, and the node uses that store only.\n\n\
-         Change its settings before its next start, which is refused with the old ones:\n{settings}\n{old}",
+        "All blobs are in {} now, and nothing else is used.\n\n\
+         Change {whose}. With the old ones a node only starts while it can reach the new store by itself:\n{settings}{left}",
         state.to
     )
 }
@@ -98,6 +114,7 @@ struct Shown {
     is_quiet: bool,
     last_line: Option<Instant>,
     trouble: Option<String>,
+    waited_for: Vec<String>,
 }
 
 impl Shown {
@@ -107,6 +124,7 @@ impl Shown {
             is_quiet,
             last_line: None,
             trouble: None,
+            waited_for: Vec::new(),
         }
     }
 
@@ -122,6 +140,19 @@ impl Shown {
                 let clear = if self.is_terminal { "\r\u{1b}[K" } else { "" };
                 let _ = writeln!(stderr, "{clear}holdfast: it is tried again: {trouble}");
             }
+        }
+        // A step of a move takes a moment; who says why it does not take it is named at once.
+        let complaining = state.nodes_waited_for.iter();
+        let complaining: Vec<String> = complaining
+            .filter(|node| !node.ends_with(": has not answered yet"))
+            .cloned()
+            .collect();
+        if complaining != self.waited_for {
+            for node in &complaining {
+                let clear = if self.is_terminal { "\r\u{1b}[K" } else { "" };
+                let _ = writeln!(stderr, "{clear}holdfast: waiting for {node}");
+            }
+            self.waited_for = complaining;
         }
         if self.is_terminal {
             let _ = write!(stderr, "\r\u{1b}[K{}", line(state));
@@ -169,6 +200,11 @@ fn line(state: &MoveState) -> String {
             state.uploads_waited_for
         ));
     }
+    if !state.nodes_waited_for.is_empty() {
+        let nodes = state.nodes_waited_for.iter();
+        let nodes: Vec<&str> = nodes.filter_map(|node| node.split(':').next()).collect();
+        line.push_str(&format!("; waits for {}", nodes.join(", ")));
+    }
     line
 }
 
@@ -201,8 +237,7 @@ mod tests {
             objects_total: 7,
             bytes_done: 1_610_612_736,
             bytes_total: 3 << 30,
-            uploads_waited_for: 0,
-            trouble: None,
+            ..MoveState::default()
         }
     }
 
@@ -225,6 +260,11 @@ mod tests {
             line(&empty)
         );
         assert!(line(&empty).ends_with("; waits for 2 open uploads"));
+        let behind = MoveState {
+            nodes_waited_for: vec!["node 3 (c): no credentials".to_owned()],
+            ..state()
+        };
+        assert!(line(&behind).ends_with("; waits for node 3 (c)"));
         let switched = MoveState {
             switched: true,
             ..empty
@@ -235,9 +275,9 @@ mod tests {
     #[test]
     fn end_says_what_is_left_to_do() {
         expect_test::expect![[r#"
-            All blobs are in s3://images/a now, and the node uses that store only.
+            All blobs are in s3://images/a now, and nothing else is used.
 
-            Change its settings before its next start, which is refused with the old ones:
+            Change its settings before its next start. With the old ones a node only starts while it can reach the new store by itself:
               storage.kind = "s3"
               storage.s3.bucket = "images"
 

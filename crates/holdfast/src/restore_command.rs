@@ -75,6 +75,15 @@ async fn restored(
     let store = blobs::open(&storage_settings(settings, &data.blobs()))
         .await
         .map_err(|failure| failed(format!("{failure}; `holdfast storage check` tells more")))?;
+    let marks = registry::marks(&*store, from)
+        .await
+        .map_err(|failure| Failure::new(failure.to_string()))?;
+    if let Some((_, to)) = marks.left.filter(|(left, _)| Some(*left) > marks.here) {
+        return Err(Failure::new(format!(
+            "the blobs of cluster {from} went from {} to {to}, and its log's copy with them: restore it from there",
+            store.describe()
+        )));
+    }
     let wish = RestoreWish {
         store: &*store,
         from,

@@ -411,6 +411,7 @@ fn nodes(tables: &dyn ReadTables) -> Result<Answer, StorageFailure> {
             announced: row.announced,
             removed: row.removed,
             trust: row.trust,
+            storage: row.storage,
         })
     })?;
     Ok(Answer::Nodes { nodes })

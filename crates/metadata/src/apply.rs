@@ -164,7 +164,17 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::AnnounceNode { node, announcement } => node::announce(state, *node, announcement),
         Command::RemoveNode { node } => node::remove(state, *node),
         Command::RaiseFormat { to } => cluster::raise_format(state, *to),
-        Command::MoveStorage { to } => storage::begin_move(state, to),
+        Command::MoveStorage {
+            to,
+            uploads_idle_ms,
+        } => storage::begin_move(state, to, *uploads_idle_ms),
+        Command::ConfirmStorage {
+            node,
+            step,
+            problem,
+        } => storage::confirm(state, *node, *step, problem.as_deref()),
+        Command::FillStorage { step } => storage::fill(state, *step),
+        Command::CancelMove { step } => storage::cancel(state, *step),
         Command::SwitchStorage { generation } => storage::switch(state, *generation),
         Command::CorrectTime { to } => upkeep::correct_time(state, *to),
         Command::RaiseFormatInTime { to } => upkeep::raise_format_in_time(state, *to),

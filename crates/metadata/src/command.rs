@@ -138,13 +138,35 @@ pub enum Command {
         /// The present format or the next.
         to: u32,
     },
-    /// Begins to move the blobs of a node that is alone to another store, or goes on with it: from now on objects may be
-    /// in either. Refused while they are moved to a third.
+    /// Begins to move the blobs to another store, or goes on with it: every node opens it beside the present one. Refused
+    /// while they are moved to a third.
     MoveStorage {
         /// The store, without secrets; at most [`crate::PLACE_BYTES_MAX`] bytes without control characters.
         to: String,
+        /// What [`crate::rows::StorageRow::uploads_idle_ms`] becomes.
+        uploads_idle_ms: u64,
     },
-    /// Ends the move: from now on every object that a row names is in the new store. Again, it has no effect.
+    /// A node says that it has taken a step of the move, or why it cannot take the next. Of an earlier step it has no effect.
+    ConfirmStorage {
+        /// Which node.
+        node: NodeId,
+        /// What [`crate::rows::StorageRow::step`] was when it said so.
+        step: u64,
+        /// Why it cannot take this step; it has taken it otherwise.
+        problem: Option<String>,
+    },
+    /// From now on what is new goes to the new store. Refused until every node has it open. Again, it has no effect.
+    FillStorage {
+        /// The step that every node has taken.
+        step: u64,
+    },
+    /// Ends the move as if it had never begun. Refused once anything may be in the new store only.
+    CancelMove {
+        /// The step at which it is.
+        step: u64,
+    },
+    /// Ends the move: from now on every object that a row names is in the new store. Refused until every node writes there.
+    /// Again, it has no effect.
     SwitchStorage {
         /// What [`crate::rows::StorageRow::generation`] becomes.
         generation: u64,
@@ -231,6 +253,9 @@ impl Command {
             | Command::RemoveNode { .. }
             | Command::RaiseFormat { .. }
             | Command::MoveStorage { .. }
+            | Command::ConfirmStorage { .. }
+            | Command::FillStorage { .. }
+            | Command::CancelMove { .. }
             | Command::SwitchStorage { .. }
             | Command::CorrectTime { .. }
             | Command::RaiseFormatInTime { .. }
@@ -257,6 +282,8 @@ impl Command {
                 | Command::RemoveNode { .. }
                 | Command::RaiseFormat { .. }
                 | Command::MoveStorage { .. }
+                | Command::FillStorage { .. }
+                | Command::CancelMove { .. }
                 | Command::SwitchStorage { .. }
                 | Command::CorrectTime { .. }
                 | Command::RaiseFormatInTime { .. }

@@ -21,7 +21,7 @@ pub use holders::holders_mirror_links;
 pub use manifest_links::{manifest_counts_are_exact, required_blobs_are_visible};
 pub use nodes::{
     every_node_knows_the_format, founded_cluster_has_a_member, nodes_are_their_keys,
-    storage_is_moved_by_one_node, used_tokens_name_nodes,
+    storage_moves_in_steps, used_tokens_name_nodes,
 };
 pub use referrers::{parents_mirror_links, referrers_mirror_links};
 pub use replies::{first_answers_are_ordered, replies_are_ordered};
@@ -73,7 +73,7 @@ pub fn check_all(tables: &dyn ReadTables) -> Result<(), Broken> {
     used_tokens_name_nodes(tables)?;
     founded_cluster_has_a_member(tables)?;
     every_node_knows_the_format(tables)?;
-    storage_is_moved_by_one_node(tables)
+    storage_moves_in_steps(tables)
 }
 
 /// Every row of a table by its key.

@@ -38,7 +38,7 @@ pub use memory::MemoryTables;
 pub use node::{
     AnnouncementError, AuthorityRow, FoundCluster, JoinNode, JoinProof, JoinTokenId, JoinTokenRow,
     NODE_ADDRESS_BYTES_MAX, NODE_NAME_BYTES_MAX, NODE_VERSION_BYTES_MAX, NodeAnnouncement, NodeId,
-    NodeRole, NodeRow, NodeTrust, UnknownRole,
+    NodeRole, NodeRow, NodeTrust, STORAGE_PROBLEM_BYTES_MAX, StorageWord, UnknownRole,
 };
 pub use object_key::{ClusterId, LogCopyContent, ObjectKey};
 pub use query::{

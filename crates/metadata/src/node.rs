@@ -21,6 +21,9 @@ pub const NODE_ADDRESS_BYTES_MAX: usize = 260;
 /// The longest version that a node announces, in bytes.
 pub const NODE_VERSION_BYTES_MAX: usize = 64;
 
+/// The longest reason of a node that cannot use a store, in bytes.
+pub const STORAGE_PROBLEM_BYTES_MAX: usize = 300;
+
 /// Names a node of a cluster, member or gateway; given once by the log and never again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
@@ -217,6 +220,8 @@ pub struct NodeRow {
     pub removed: Option<LogTime>,
     /// What it has of the cluster's authorities.
     pub trust: NodeTrust,
+    /// What it said last about where blobs are.
+    pub storage: StorageWord,
 }
 
 /// What a node has of the cluster's authorities, by their numbers; 0 where it has not said so yet.
@@ -226,6 +231,15 @@ pub struct NodeTrust {
     pub believes: u32,
     /// The authority that signed its certificate.
     pub signed_by: u32,
+}
+
+/// What a node says about the steps of moving the blobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageWord {
+    /// The last step that it has taken: nothing that it does belongs to an earlier one.
+    pub step: u64,
+    /// Why it cannot take the next one; at most [`STORAGE_PROBLEM_BYTES_MAX`] bytes without control characters.
+    pub problem: Option<String>,
 }
 
 /// A join token.

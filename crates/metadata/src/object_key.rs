@@ -11,6 +11,7 @@
 //! <cluster>/marker/<cluster>                 says that this is the store of the cluster; empty
 //! 000…000/claim/<id>                         a node that is about to form a cluster, unattended; empty
 //! <cluster>/marker/<cluster>-<generation>    says that the blobs were here when they had been moved so often; empty
+//! <cluster>/left/<cluster>-<generation>      says where the blobs went when they left, moved so often; its place
 //! <cluster>/start/<node>-<starts>-<nonce>    a start of a member; empty
 //! <cluster>/successor/<cluster>              says that another cluster has taken this one's place; empty
 //! <cluster>/log/snapshot-<index>-<term>-<id>          a state of the metadata, encrypted
@@ -95,6 +96,45 @@ impl ObjectKey {
     #[must_use]
     pub fn marker_of_generation(cluster: ClusterId, generation: u64) -> ObjectKey {
         ObjectKey(format!("{cluster}/marker/{cluster}-{generation:016x}").into())
+    }
+
+    /// The prefix of the keys that [`ObjectKey::marker`] and [`ObjectKey::marker_of_generation`] make for a cluster.
+    #[must_use]
+    pub fn markers_prefix(cluster: ClusterId) -> String {
+        format!("{cluster}/marker/")
+    }
+
+    /// The key of the object that says where the blobs went when they left this store, having been moved `generation` times.
+    #[must_use]
+    pub fn left(cluster: ClusterId, generation: u64) -> ObjectKey {
+        ObjectKey(format!("{cluster}/left/{cluster}-{generation:016x}").into())
+    }
+
+    /// The prefix of the keys that [`ObjectKey::left`] makes for a cluster.
+    #[must_use]
+    pub fn left_prefix(cluster: ClusterId) -> String {
+        format!("{cluster}/left/")
+    }
+
+    /// How often the blobs had been moved, if this is a key of [`ObjectKey::marker`], [`ObjectKey::marker_of_generation`] or
+    /// [`ObjectKey::left`].
+    #[must_use]
+    pub fn read_generation(&self) -> Option<u64> {
+        let mut segments = self.0.split('/').skip(1);
+        let kind = segments.next()?;
+        let (_, generation) = match segments.next()?.split_once('-') {
+            Some((cluster, generation)) => (cluster, u64::from_str_radix(generation, 16).ok()?),
+            // Founded: of those who never moved it is the only one.
+            None => ("", 0),
+        };
+        matches!(kind, "marker" | "left").then_some(generation)
+    }
+
+    /// The prefixes of what else goes with the blobs of a cluster when they move: its log's copy, its members' starts, and
+    /// whether another cluster has taken its place.
+    #[must_use]
+    pub fn record_prefixes(cluster: ClusterId) -> [String; 3] {
+        ["log", "start", "successor"].map(|kind| format!("{cluster}/{kind}/"))
     }
 
     /// The prefixes of all keys that rows may name, in order: what is beside them is about the store itself.
@@ -229,9 +269,8 @@ impl ObjectKey {
         let name = segments.next()?;
         let lower_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         let fields = match kind {
-            "data" | "tail" | "manifest" | "probe" | "marker" | "start" | "claim" | "successor" => {
-                name
-            }
+            "data" | "tail" | "manifest" | "probe" | "marker" | "left" | "start" | "claim"
+            | "successor" => name,
             "log" => {
                 let snapshot = name.strip_prefix("snapshot-");
                 snapshot.or_else(|| name.strip_prefix("segment-"))?
@@ -276,6 +315,7 @@ mod tests {
             ObjectKey::marker(cluster),
             ObjectKey::claim(5),
             ObjectKey::marker_of_generation(cluster, u64::MAX),
+            ObjectKey::left(cluster, u64::MAX),
             ObjectKey::start(cluster, NodeId(u64::MAX), u64::MAX, u128::MAX),
             ObjectKey::successor(cluster, ClusterId(u128::MAX)),
             ObjectKey::log_copy(cluster, SEGMENT, u128::MAX),
@@ -291,6 +331,26 @@ mod tests {
                 .starts_with(&ObjectKey::starts_prefix(cluster, NodeId(3)))
         );
         assert_eq!(ObjectKey::marker(cluster).read_start(), None);
+    }
+
+    #[test]
+    fn marks_tell_how_often_the_blobs_had_moved() {
+        let cluster = ClusterId(7);
+        for generation in [0, 3, u64::MAX] {
+            let (here, left) = (
+                ObjectKey::marker_of_generation(cluster, generation),
+                ObjectKey::left(cluster, generation),
+            );
+            assert_eq!(here.read_generation(), Some(generation));
+            assert_eq!(left.read_generation(), Some(generation));
+            assert!(
+                here.as_str()
+                    .starts_with(&ObjectKey::markers_prefix(cluster))
+            );
+            assert!(left.as_str().starts_with(&ObjectKey::left_prefix(cluster)));
+        }
+        assert_eq!(ObjectKey::marker(cluster).read_generation(), Some(0));
+        assert_eq!(ObjectKey::probe(cluster, 3).read_generation(), None);
     }
 
     const SEGMENT: LogCopyContent = LogCopyContent::Segment {

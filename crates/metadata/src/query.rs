@@ -5,7 +5,7 @@ use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, T
 
 use crate::command::{Command, Part, Payload};
 use crate::ids::{Epoch, LogTime, PrincipalName};
-use crate::node::{NodeAnnouncement, NodeId, NodeRole, NodeTrust};
+use crate::node::{NodeAnnouncement, NodeId, NodeRole, NodeTrust, StorageWord};
 use crate::object_key::{ClusterId, ObjectKey};
 use crate::reply::{Refusal, SealedObject};
 use crate::rows::{DeletionRow, StorageRow};
@@ -229,6 +229,8 @@ pub struct NodeView {
     pub removed: Option<LogTime>,
     /// What it has of the cluster's authorities.
     pub trust: NodeTrust,
+    /// What it said last about where blobs are.
+    pub storage: StorageWord,
 }
 
 /// A manifest that may be served.

@@ -47,6 +47,12 @@ pub struct StorageRow {
     pub place: Option<String>,
     /// The store that they are being moved to: what was written since that began may be there only.
     pub moving_to: Option<String>,
+    /// Whether what is new goes to that store already. Before, it is only opened beside the present one.
+    pub writes_to_new: bool,
+    /// While they are moved: uploads with parts in the old store are ended when nobody wrote to them for so long.
+    pub uploads_idle_ms: u64,
+    /// Counts the steps of moves, so that each node can say which one it has taken.
+    pub step: u64,
     /// The clusters that this one was restored from, below whose prefixes some of its objects are.
     pub borrowed: Vec<ClusterId>,
 }

@@ -9,7 +9,7 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metadata::{Answer, LogIndex, Query};
+use metadata::{Answer, ClusterView, LogIndex, Query};
 use openraft::async_runtime::watch::WatchReceiver;
 use ports::{Answered, Deadline, MetadataFailure};
 use tokio::sync::watch;
@@ -147,6 +147,15 @@ impl Member {
             answer: self.answer(query).await?,
             stale: true,
         })
+    }
+
+    /// The cluster as this member's own tables have it, which may be behind the log: for a start, before anybody can be asked.
+    #[must_use]
+    pub fn last_view(&self) -> Option<ClusterView> {
+        match metadata::answer(&*self.tables.view(), &Query::Cluster) {
+            Ok(Answer::Cluster(view)) => Some(view),
+            _ => None,
+        }
     }
 
     async fn answer(&self, query: &Query) -> Result<Answer, MetadataFailure> {

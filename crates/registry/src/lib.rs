@@ -59,7 +59,7 @@ pub use list_repositories::Listed;
 pub use metadata::{Page, Precondition, WriteFrom};
 pub use metric::describe as describe_metrics;
 pub use mount::MountOutcome;
-pub use moving::{MovableStore, MoveBegin, MoveStatus, MoveWatch, Mover, belongs_to};
+pub use moving::{Marks, MovableStore, MoveBegin, MoveStatus, MoveWatch, Mover, Standing, marks};
 pub use open_upload::UploadStatus;
 pub use pull_blob::BlobFound;
 pub use pull_manifest::ManifestFound;

@@ -84,6 +84,10 @@ steps! {
     MOVE_BEFORE_BEGIN = "registry::move::before_begin";
     /// The move is recorded; nothing is in the new store yet.
     MOVE_AFTER_BEGIN = "registry::move::after_begin";
+    /// Every node has both stores open.
+    MOVE_BEFORE_FILL = "registry::move::before_fill";
+    /// The log has it that what is new goes to the new store; this node does not know yet.
+    MOVE_AFTER_FILL = "registry::move::after_fill";
     /// A copy is about to be made.
     MOVE_BEFORE_COPY = "registry::move::before_copy";
     /// An object is in both stores.

@@ -14,7 +14,7 @@ use ports::blob_store::faulty::{Call, Fault, FaultPlan, FaultyBlobStore};
 use ports::blob_store::memory::MemoryBlobStore;
 use ports::blob_store::suite::Subject;
 use ports::{BlobStore, Target};
-use registry::{Body, Error, MovableStore, Sweeper};
+use registry::{Body, Error, MovableStore, Standing, Sweeper};
 use tokio_util::sync::CancellationToken;
 use world::clients::Client;
 use world::site::{IDLE_MAX, Node, Site, TO, finish};
@@ -33,6 +33,19 @@ mod before {
 }
 
 mod meanwhile {
+    use super::*;
+
+    async fn two() -> Subject {
+        let store = MovableStore::new(Arc::new(MemoryBlobStore::new()));
+        store.open_new(Arc::new(MemoryBlobStore::new()));
+        store.fill_new();
+        Subject::new(Arc::new(store))
+    }
+
+    ports::blob_store_suite!(two);
+}
+
+mod opened {
     use super::*;
 
     async fn two() -> Subject {
@@ -113,8 +126,8 @@ async fn assert_moved(site: &Site, blobs: &[Bytes]) {
     let moved = StorageRow {
         generation: 1,
         place: Some(TO.to_owned()),
-        moving_to: None,
-        borrowed: Vec::new(),
+        step: 3,
+        ..StorageRow::default()
     };
     assert_eq!(node.view().await.storage, moved);
     for blob in blobs {
@@ -161,10 +174,14 @@ async fn uploads_begun_meanwhile_need_the_new_store_only() {
     let plain = content(1, 40);
     let tail = open_upload(&node, &plain).await;
     let mover = node.begin().begin().await.unwrap();
+    let holding = node.store.stage(1).await.unwrap();
+    let run = tokio::spawn(finish(mover));
+    node.filling().await;
     let whole = content(2, 400);
     let parts = open_upload(&node, &whole.slice(..300)).await;
     assert_eq!(site.old.uploads_open(), 0);
-    let status = finish(mover).await;
+    drop(holding);
+    let status = run.await.unwrap();
     assert_eq!(status.uploads_waited_for, 0);
     let (node, _) = site.start().await;
     write(&node, parts, 300, &whole.slice(300..)).await;
@@ -231,9 +248,12 @@ async fn piece_of_before_the_move_is_stored_where_it_can_be() {
     let object = Target::Object(ObjectKey::manifest(cluster, 5));
     early.store(&object).await.unwrap();
     drop(early);
+    let holding = node.store.stage(1).await.unwrap();
+    node.filling().await;
     let late = node.store.begin_multipart(&key(2)).await.unwrap();
     let open = site.new.list_multipart(key(2).as_str()).await.unwrap();
     assert!(open.iter().any(|upload| upload.multipart == late));
+    drop(holding);
     run.await.unwrap();
     let moved = site.new.object(ObjectKey::manifest(cluster, 5).as_str());
     assert_eq!(moved, Some(Bytes::from_static(b"abc")));
@@ -416,4 +436,129 @@ async fn stopped_move_goes_on_after_a_start() {
     }
     finish(mover.expect("it goes on")).await;
     assert_moved(&site, &blobs).await;
+}
+
+/// Two nodes over the same stores and log, one of which has not heard that what is new goes to the new store.
+#[tokio::test(start_paused = true)]
+async fn nodes_one_step_apart_find_each_others_bytes() {
+    let site = Site::new();
+    let (ahead, _) = site.start().await;
+    let behind = site.node(
+        Arc::new(site.old.clone()),
+        Arc::new(site.new.clone()) as Arc<dyn BlobStore>,
+    );
+    for node in [&ahead, &behind] {
+        node.store.open_new(Arc::new(site.new.clone()));
+    }
+    ahead.store.fill_new();
+    for (first, second) in [(&ahead, &behind), (&behind, &ahead)] {
+        let seed = if std::ptr::eq(first, &ahead) { 1 } else { 2 };
+        let whole = content(seed, 500);
+        let upload = open_upload(first, &whole.slice(..220)).await;
+        write(second, upload, 220, &whole.slice(220..430)).await;
+        write(first, upload, 430, &whole.slice(430..)).await;
+        close(second, upload, &whole).await.unwrap();
+        let small = content(seed + 10, 30);
+        let tail = open_upload(first, &small).await;
+        close(second, tail, &small).await.unwrap();
+        for node in [&ahead, &behind] {
+            node.assert_blob(&whole).await;
+            node.assert_blob(&small).await;
+        }
+    }
+}
+
+/// A node that has opened both stores and slept through the switch.
+#[tokio::test(start_paused = true)]
+async fn node_that_wakes_after_the_switch_misses_nothing() {
+    let site = Site::new();
+    let (node, _) = site.start().await;
+    let blobs = push_all(&node, 10).await;
+    let asleep = site.node(
+        Arc::new(site.old.clone()),
+        Arc::new(site.new.clone()) as Arc<dyn BlobStore>,
+    );
+    asleep.store.open_new(Arc::new(site.new.clone()));
+    asleep.store.fill_new();
+    let mut piece = asleep.store.stage(3).await.unwrap();
+    piece.append(Bytes::from_static(b"abc")).await.unwrap();
+    let mover = node.begin().begin().await.unwrap();
+    finish(mover).await;
+    // It wakes: what it had in its hands goes to the new store, and so does all that it takes now.
+    let cluster = node.view().await.cluster.unwrap();
+    let key = ObjectKey::manifest(cluster, 5);
+    piece.store(&Target::Object(key.clone())).await.unwrap();
+    assert!(site.new.object(key.as_str()).is_some());
+    let pushed = push_all(&asleep, 70).await;
+    for blob in blobs.iter().chain(&pushed) {
+        asleep.assert_blob(blob).await;
+    }
+    assert_moved(&site, &[blobs, pushed].concat()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn move_is_given_up_before_anything_is_new() {
+    let site = Site::new();
+    let (node, _) = site.start().await;
+    let mover = node.begin().begin().await.unwrap();
+    let blobs = push_all(&node, 10).await;
+    site.metadata.commit(Command::CancelMove { step: 1 });
+    assert!(!mover.run(CancellationToken::new()).await, "it is no more");
+    assert_eq!(node.store.standing(), Standing::Settled);
+    assert!(site.new.keys().is_empty());
+    let (node, mover) = site.start().await;
+    assert!(mover.is_none());
+    for blob in &blobs {
+        node.assert_blob(blob).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_wait_until_it_is_known_where_blobs_are() {
+    let site = Site::new();
+    let (node, _) = site.start().await;
+    node.store.set_known(false);
+    assert!(node.store.stage(1).await.is_err(), "it was never said");
+    assert!(node.store.unguarded().stage(1).await.is_ok());
+    let store = node.store.clone();
+    let waiting = tokio::spawn(async move { store.stage(1).await.is_ok() });
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert!(!waiting.is_finished());
+    node.store.set_known(true);
+    assert!(waiting.await.unwrap());
+}
+
+/// The log's copy stays whole in the old store until the switch, and is whole in the new one after it.
+#[tokio::test(start_paused = true)]
+async fn logs_copy_is_in_one_place() {
+    let site = Site::new();
+    let (node, _) = site.start().await;
+    let cluster = node.view().await.cluster.unwrap();
+    let segment = |first| {
+        let content = metadata::LogCopyContent::Segment {
+            first,
+            last: first,
+            term: 1,
+        };
+        ObjectKey::log_copy(cluster, content, 1)
+    };
+    let put = async |first| {
+        let mut staged = node.store.stage(1).await.unwrap();
+        staged.append(Bytes::from_static(b"x")).await.unwrap();
+        staged.store(&Target::Object(segment(first))).await.unwrap();
+    };
+    put(1).await;
+    let mover = node.begin().begin().await.unwrap();
+    let holding = node.store.stage(1).await.unwrap();
+    let run = tokio::spawn(finish(mover));
+    node.filling().await;
+    put(2).await;
+    for first in [1, 2] {
+        assert!(site.old.object(segment(first).as_str()).is_some());
+    }
+    drop(holding);
+    run.await.unwrap();
+    for first in [1, 2] {
+        assert!(site.new.object(segment(first).as_str()).is_some());
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use metadata::{
     AuthorityRow, FoundCluster, JoinNode, JoinProof, JoinTokenId, JoinTokenRow, LogTime,
-    NodeAnnouncement, NodeId, NodeRole, NodeRow, NodeTrust, NodeView,
+    NodeAnnouncement, NodeId, NodeRole, NodeRow, NodeTrust, NodeView, StorageWord,
 };
 
 use crate::error::{DecodeError, required};
@@ -185,6 +185,20 @@ impl From<pb::NodeTrust> for NodeTrust {
     }
 }
 
+fn word_to(word: &StorageWord) -> Option<pb::StorageWord> {
+    (*word != StorageWord::default()).then(|| pb::StorageWord {
+        step: word.step,
+        problem: word.problem.clone(),
+    })
+}
+
+fn word_from(word: Option<pb::StorageWord>) -> StorageWord {
+    word.map_or_else(StorageWord::default, |word| StorageWord {
+        step: word.step,
+        problem: word.problem,
+    })
+}
+
 impl From<&NodeRow> for pb::NodeRow {
     fn from(row: &NodeRow) -> Self {
         pb::NodeRow {
@@ -195,6 +209,7 @@ impl From<&NodeRow> for pb::NodeRow {
             announced: row.announced.0,
             removed: row.removed.map(|time| time.0),
             trust: trust_to(row.trust),
+            storage: word_to(&row.storage),
         }
     }
 }
@@ -211,6 +226,7 @@ impl TryFrom<pb::NodeRow> for NodeRow {
             announced: LogTime(row.announced),
             removed: row.removed.map(LogTime),
             trust: trust_from(row.trust)?,
+            storage: word_from(row.storage),
         })
     }
 }
@@ -226,6 +242,7 @@ impl From<&NodeView> for pb::NodeView {
             announced: view.announced.0,
             removed: view.removed.map(|time| time.0),
             trust: trust_to(view.trust),
+            storage: word_to(&view.storage),
         }
     }
 }
@@ -243,6 +260,7 @@ impl TryFrom<pb::NodeView> for NodeView {
             announced: LogTime(view.announced),
             removed: view.removed.map(LogTime),
             trust: trust_from(view.trust)?,
+            storage: word_from(view.storage),
         })
     }
 }

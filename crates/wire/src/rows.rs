@@ -182,6 +182,9 @@ pub(crate) fn storage_to(row: &StorageRow) -> Option<pb::StorageRow> {
         generation: row.generation,
         place: row.place.clone(),
         moving_to: row.moving_to.clone(),
+        writes_to_new: row.writes_to_new,
+        uploads_idle_ms: row.uploads_idle_ms,
+        step: row.step,
         borrowed: row.borrowed.iter().map(|id| bits_to(id.0)).collect(),
     })
 }
@@ -195,6 +198,9 @@ pub(crate) fn storage_from(row: Option<pb::StorageRow>) -> Result<StorageRow, De
         generation: row.generation,
         place: row.place,
         moving_to: row.moving_to,
+        writes_to_new: row.writes_to_new,
+        uploads_idle_ms: row.uploads_idle_ms,
+        step: row.step,
         borrowed: borrowed.collect::<Result<_, _>>()?,
     })
 }

@@ -7,8 +7,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use metadata::{JoinTokenId, LogTime, NodeAnnouncement, NodeId, NodeRole};
 use wire::nodes::{
-    Certificates, JoinReply, JoinRequest, Joined, JoinerProof, LogCopyStatus, NodeStatus,
-    OrderReply, OrderRequest, RenewReply, RenewRequest, StartNote, StartNoted, StatusRequest,
+    Certificates, JoinReply, JoinRequest, Joined, JoinerProof, LogCopyStatus, MoveProgress,
+    NodeStatus, OrderReply, OrderRequest, RenewReply, RenewRequest, StartNote, StartNoted,
+    StatusRequest,
 };
 use wire::peer::PeerMessage;
 
@@ -51,6 +52,15 @@ fn status() -> NodeStatus {
             lag_ms: 1_500,
             problem: Some("the store does not answer".to_owned()),
         }),
+        storage_move: Some(MoveProgress {
+            objects_done: 1,
+            objects_total: 2,
+            bytes_done: 3,
+            bytes_total: 4,
+            uploads_waited_for: 5,
+            nodes_waited_for: 6,
+            trouble: Some("the store is full".to_owned()),
+        }),
     }
 }
 
@@ -74,6 +84,7 @@ fn gateway_status() -> NodeStatus {
         disk_full: false,
         clock: LogTime(0),
         log_copy: None,
+        storage_move: None,
     }
 }
 
@@ -142,6 +153,15 @@ fn accounts_of_nodes_come_back_as_they_were() {
             lag_entries: 0,
             lag_ms: 0,
             problem: None,
+        }),
+        storage_move: Some(MoveProgress {
+            objects_done: 1,
+            objects_total: 2,
+            bytes_done: 3,
+            bytes_total: 4,
+            uploads_waited_for: 5,
+            nodes_waited_for: 6,
+            trouble: Some("the store is full".to_owned()),
         }),
         ..status()
     };

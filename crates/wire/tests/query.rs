@@ -137,6 +137,10 @@ fn node_view() -> NodeView {
             believes: 2,
             signed_by: 1,
         },
+        storage: metadata::StorageWord {
+            step: 4,
+            problem: Some("no credentials".to_owned()),
+        },
     }
 }
 
@@ -153,6 +157,9 @@ fn answers_come_back_as_they_were() {
                 generation: 3,
                 place: Some("s3://a".to_owned()),
                 moving_to: Some("s3://b".to_owned()),
+                writes_to_new: true,
+                uploads_idle_ms: 5,
+                step: 9,
                 borrowed: vec![ClusterId(7)],
             },
             upkeep: UpkeepRow {

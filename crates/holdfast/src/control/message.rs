@@ -56,6 +56,8 @@ pub enum Order {
     },
     /// Tell how far the blobs are moved.
     MoveStatus,
+    /// Give the move up.
+    CancelMove,
     /// Label the cluster.
     #[cfg(feature = "next-format")]
     Label {

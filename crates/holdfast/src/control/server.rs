@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::Cluster;
+use cluster::{AdminFailure, Cluster};
 use identity::{NodeId, Role};
+use ports::MetadataStore;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,7 +18,7 @@ use super::client::socket_of;
 use super::message::{Order, Outcome};
 use crate::config::Settings;
 use crate::failure::Failure;
-use crate::serve::{BlobMove, DataFolder, default_peer_address, take_peer_port};
+use crate::serve::{BlobMove, DataFolder, Node, default_peer_address, take_peer_port};
 
 /// Orders at once.
 const ORDERS_MAX: usize = 16;
@@ -35,13 +36,13 @@ impl Drop for Answering {
     }
 }
 
-/// Answers orders about `cluster` at the socket in the data folder, which this process has in use.
+/// Answers orders about `node` at the socket in the data folder, which this process has in use.
 ///
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(
     data: &DataFolder,
-    cluster: &Cluster,
+    node: &Node,
     settings: &Settings,
     moves: &BlobMove,
 ) -> Result<Answering, Failure> {
@@ -61,7 +62,8 @@ pub fn serve(
     })
     .map_err(unusable)?;
     let control = Arc::new(Control {
-        cluster: cluster.clone(),
+        cluster: node.cluster().clone(),
+        log: node.store(),
         peer_address: settings.cluster.peer_address.clone(),
         peer_listen: settings.cluster.peer_listen,
         token_life: settings.cluster.token_life.0,
@@ -90,6 +92,7 @@ async fn accept(listener: UnixListener, control: Arc<Control>) {
 
 struct Control {
     cluster: Cluster,
+    log: Arc<dyn MetadataStore>,
     peer_address: Option<String>,
     peer_listen: Option<std::net::SocketAddr>,
     token_life: Duration,
@@ -123,7 +126,7 @@ impl Control {
         let cluster = &self.cluster;
         match order {
             Order::Init { peer_address } => {
-                self.moves.refuse_founding()?;
+                self.moves.refuse_founding(&*self.log).await?;
                 // Before the port is taken, which it is.
                 cluster
                     .check_alone()
@@ -148,13 +151,14 @@ impl Control {
             Order::RotateAuthority => told(cluster.rotate_authority().await),
             Order::Adopt { yes } => told(cluster.adopt(yes).await),
             Order::MoveBlobs { to, idle_seconds } => {
-                if cluster.check_alone().is_err() {
-                    return Err("the blobs of a cluster are not moved, only those of a node that is alone: move them before `holdfast cluster init`".to_owned());
+                if matches!(cluster.check_alone(), Err(AdminFailure::NotAMember)) {
+                    return Err("this node is a gateway: run this on a member".to_owned());
                 }
                 let idle_max = Duration::from_secs(idle_seconds);
-                told(self.moves.begin(&to, idle_max).await)
+                told(self.moves.begin(cluster, &*self.log, &to, idle_max).await)
             }
-            Order::MoveStatus => told(Ok::<_, String>(self.moves.state())),
+            Order::MoveStatus => told(self.moves.state(cluster, &*self.log).await),
+            Order::CancelMove => told(self.moves.cancel(&*self.log).await),
             #[cfg(feature = "next-format")]
             Order::Label { label } => told(cluster.set_label(&label).await),
         }

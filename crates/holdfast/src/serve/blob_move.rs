@@ -1,40 +1,42 @@
-//! The move of this node's blobs to another store: begun by an order, gone on with after a start, and remembered until the
-//! process ends.
+//! The move of the blobs to another store, as this node has it: ordered, given up, told.
 //!
-//! It must never serve from a store that is not the one where the log says that the blobs are. What is done in which order
-//! is in `registry::moving`.
+//! Every node follows the log ([`super::blob_follow`]); the one that leads also does the work. It must never serve from a store
+//! that is not the one where the log says that the blobs are. What is done in which order is in `registry::moving`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use blobs::{StorageKind, StorageSettings};
-use metadata::{Answer, ClusterView, Query, StorageRow};
+use cluster::{Cluster, MoveProgress};
+use metadata::{Answer, ClusterView, Command, NodeView, Query, Refusal, Reply, StorageRow};
 use parking_lot::Mutex;
 use ports::{BlobStore, Deadline, MetadataStore};
-use registry::{MovableStore, MoveBegin, MoveWatch, Mover, Registry, belongs_to};
+use registry::{MovableStore, MoveBegin, MoveWatch, Registry};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
 use crate::s3_place::S3Place;
 
-/// How long the log may take to say where the blobs are.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-/// After a start, as at the command line when nothing else is said.
-const UPLOADS_IDLE_MAX: Duration = Duration::from_secs(60 * 60);
+use super::blob_follow::Followed;
+
+/// How long the log may take to answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How far the blobs are moved, as the control socket tells it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct MoveState {
-    /// Where they were.
+    /// Where they were, if this node has seen them there.
     pub from: String,
     /// Where they go.
     pub to: String,
-    /// The settings that the node's next start needs once it has switched: names and values.
+    /// The settings that the next start needs once it has switched: names and values.
     pub settings: Vec<(String, String)>,
-    /// Whether the node uses the new store only.
+    /// Whether the new store is the only one.
     pub switched: bool,
+    /// How many nodes have to change their settings.
+    pub nodes: usize,
     /// Objects in the new store.
     pub objects_done: u64,
     /// Objects that have to be.
@@ -45,32 +47,42 @@ pub struct MoveState {
     pub bytes_total: u64,
     /// Open uploads that are waited for.
     pub uploads_waited_for: u64,
+    /// Nodes that have not taken the step that the move is at, and why, if they say so.
+    pub nodes_waited_for: Vec<String>,
     /// What holds it up.
     pub trouble: Option<String>,
 }
 
-/// The move of this node, if there is one. Clones are the same.
+/// The blobs of this node, which may go to another store. Clones are the same.
 #[derive(Clone)]
 pub struct BlobMove {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    registry: Registry,
-    store: MovableStore,
+pub(super) struct Shared {
+    pub(super) registry: Registry,
+    pub(super) store: MovableStore,
     /// What the node was started with.
-    storage: StorageSettings,
-    stop: CancellationToken,
-    /// Held while one begins.
-    beginning: tokio::sync::Mutex<()>,
-    running: Mutex<Option<Running>>,
+    pub(super) storage: StorageSettings,
+    pub(super) stop: CancellationToken,
+    /// Told when there is something to follow at once.
+    pub(super) hurry: Notify,
+    pub(super) followed: tokio::sync::Mutex<Followed>,
+    /// Where the blobs were before they began to move.
+    pub(super) from: Mutex<Option<String>>,
+    /// Why this node cannot follow the log.
+    pub(super) problem: Mutex<Option<String>>,
+    /// The move that this node works at, because it leads.
+    pub(super) work: Mutex<Option<Work>>,
+    pub(super) follower: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Running {
-    from: String,
-    to: S3Place,
-    watch: MoveWatch,
-    task: Option<JoinHandle<()>>,
+pub(super) struct Work {
+    /// What the log calls the store that they go to.
+    pub(super) to: String,
+    pub(super) watch: MoveWatch,
+    pub(super) stop: CancellationToken,
+    pub(super) task: JoinHandle<()>,
 }
 
 impl BlobMove {
@@ -87,141 +99,189 @@ impl BlobMove {
                 store,
                 storage,
                 stop,
-                beginning: tokio::sync::Mutex::default(),
-                running: Mutex::default(),
+                hurry: Notify::new(),
+                followed: tokio::sync::Mutex::default(),
+                from: Mutex::default(),
+                problem: Mutex::default(),
+                work: Mutex::default(),
+                follower: Mutex::default(),
             }),
         }
-    }
-
-    /// Goes on with the move that `log` has. Comes before anybody uses a blob; [`check_store`] came before.
-    ///
-    /// # Errors
-    /// One line that names the fix.
-    pub async fn go_on(&self, log: &dyn MetadataStore) -> Result<(), Failure> {
-        let deadline = Deadline::now() + ANSWER_TIME_MAX;
-        let answered = log.read(Query::Cluster, deadline).await;
-        let view = match answered
-            .map_err(|error| Failure::new(error.to_string()))?
-            .answer
-        {
-            Answer::Cluster(view) => view,
-            _ => return Err(Failure::new("the log does not say where the blobs are")),
-        };
-        let Some(to) = &view.storage.moving_to else {
-            return Ok(());
-        };
-        let unfinished = |why: String| {
-            Failure::new(format!(
-                "the blobs are being moved to {to}, and some are there only, but it cannot be used: {why}"
-            ))
-        };
-        let place: S3Place = to.parse().map_err(unfinished)?;
-        let new = self.open(&place).await.map_err(unfinished)?;
-        let from = self.shared.store.describe();
-        let mover = self
-            .plan(new, &place, UPLOADS_IDLE_MAX)
-            .resume(&view)
-            .map_err(|error| unfinished(error.to_string()))?;
-        tracing::info!(%to, "the move of the blobs goes on");
-        self.run(mover, from, place);
-        Ok(())
     }
 
     /// Begins to move, or goes on showing the move to the same place. May be called again.
     ///
     /// # Errors
     /// A line that says why not.
-    pub async fn begin(&self, to: &str, idle_max: Duration) -> Result<MoveState, String> {
-        let _only = self.shared.beginning.lock().await;
+    pub async fn begin(
+        &self,
+        cluster: &Cluster,
+        log: &dyn MetadataStore,
+        to: &str,
+        idle_max: Duration,
+    ) -> Result<MoveState, String> {
         let place: S3Place = to.parse().map_err(|error| format!("{to} {error}"))?;
-        if let Some(state) = self.state() {
-            let is_same = place.to_string() == state.to;
-            match (is_same, state.switched) {
-                (true, _) => return Ok(state),
-                (false, false) => {
-                    return Err(format!("the blobs are being moved to {}", state.to));
-                }
-                (false, true) => {
-                    return Err(format!(
-                        "the blobs were moved to {}: restart the node with its new settings before they are moved on",
-                        state.to
-                    ));
-                }
-            }
+        let row = view(log).await?.storage;
+        if row.moving_to.is_none() && row.place.as_deref() == Some(&*place.address()) {
+            return self
+                .state(cluster, log)
+                .await
+                .map(Option::unwrap_or_default);
         }
-        let new = self.open(&place).await?;
-        for step in blobs::check::run(&*new, StorageKind::S3).await {
-            if let blobs::check::CheckOutcome::Failed(why) = &step.outcome {
-                let hint = step.hint.as_deref().unwrap_or_default();
-                return Err(format!(
-                    "{place} cannot be used: {}: {why} {hint}",
-                    step.name
-                ));
-            }
+        if row.moving_to.is_none() {
+            let new = self.open(&place).await?;
+            check(&*new, &place).await?;
+            let begin = MoveBegin {
+                registry: self.shared.registry.clone(),
+                store: self.shared.store.clone(),
+                new,
+                to: place.address(),
+                uploads_idle_max: idle_max,
+            };
+            let begun = begin.begin_in_log().await;
+            begun.map_err(|error| error.to_string())?;
+            tracing::info!(to = %place, "the blobs are being moved");
+        } else {
+            // Refused if it is a third place; else the time for uploads is changed.
+            let command = Command::MoveStorage {
+                to: place.address(),
+                uploads_idle_ms: u64::try_from(idle_max.as_millis()).unwrap_or(u64::MAX),
+            };
+            propose(log, command).await?;
         }
-        let from = self.shared.store.describe();
-        let begun = self.plan(new, &place, idle_max).begin().await;
-        let mover = begun.map_err(|error| error.to_string())?;
-        tracing::info!(%from, to = %place, "the blobs are being moved");
-        self.run(mover, from, place);
-        self.state().ok_or_else(|| "the move was lost".to_owned())
+        self.shared.hurry.notify_one();
+        let state = self.state(cluster, log).await?;
+        state.ok_or_else(|| "the move was given up".to_owned())
+    }
+
+    /// Gives the move up, if nothing is in the new store only.
+    ///
+    /// # Errors
+    /// A line that says why not.
+    pub async fn cancel(&self, log: &dyn MetadataStore) -> Result<(), String> {
+        let row = view(log).await?.storage;
+        if row.moving_to.is_none() {
+            return Err("the blobs are not being moved".to_owned());
+        }
+        propose(log, Command::CancelMove { step: row.step }).await?;
+        self.shared.hurry.notify_one();
+        Ok(())
     }
 
     /// Refuses to found a cluster while blobs are moved.
     ///
     /// # Errors
     /// That they are.
-    pub fn refuse_founding(&self) -> Result<(), String> {
-        match self.state() {
-            Some(state) if !state.switched => Err(format!(
-                "the blobs are being moved to {}: found the cluster when they are there (`holdfast storage move` shows how far it is)",
-                state.to
+    pub async fn refuse_founding(&self, log: &dyn MetadataStore) -> Result<(), String> {
+        match view(log).await?.storage.moving_to {
+            Some(to) => Err(format!(
+                "the blobs are being moved to {to}: found the cluster when they are there (`holdfast storage move` shows how far it is)"
             )),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// How far it is; `None` when nothing was moved since the start.
-    pub fn state(&self) -> Option<MoveState> {
-        let running = self.shared.running.lock();
-        let running = running.as_ref()?;
-        let status = running.watch.status();
-        let settings = running.to.settings().into_iter();
-        Some(MoveState {
-            from: running.from.clone(),
-            to: running.to.to_string(),
+    /// How far it is; `None` when nothing was ever moved.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn state(
+        &self,
+        cluster: &Cluster,
+        log: &dyn MetadataStore,
+    ) -> Result<Option<MoveState>, String> {
+        let row = view(log).await?.storage;
+        let (switched, to) = match (&row.moving_to, &row.place) {
+            (Some(to), _) => (false, to.clone()),
+            (None, Some(place)) => (true, place.clone()),
+            (None, None) => return Ok(None),
+        };
+        let nodes = nodes(log).await?;
+        let progress = match (self.progress(), switched || nodes.is_empty()) {
+            (Some(progress), _) => progress,
+            (None, true) => MoveProgress::default(),
+            (None, false) => self.progress_of_leader(cluster).await,
+        };
+        let place = to.parse::<S3Place>();
+        let settings = place.as_ref().map(S3Place::settings).unwrap_or_default();
+        let settings = settings.into_iter();
+        Ok(Some(MoveState {
+            from: self.shared.from.lock().clone().unwrap_or_default(),
+            to: place.map_or_else(|_| to.clone(), |place| place.to_string()),
             settings: settings
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
-            switched: status.switched,
+            switched,
+            nodes: nodes.len().max(1),
+            objects_done: progress.objects_done,
+            objects_total: progress.objects_total,
+            bytes_done: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+            uploads_waited_for: progress.uploads_waited_for,
+            nodes_waited_for: match switched {
+                true => Vec::new(),
+                false => behind(&nodes, &row),
+            },
+            trouble: progress
+                .trouble
+                .or_else(|| self.shared.problem.lock().clone()),
+        }))
+    }
+
+    /// Whether this node moves the blobs now.
+    pub(super) fn is_at_work(&self) -> bool {
+        let work = self.shared.work.lock();
+        work.as_ref().is_some_and(|work| !work.task.is_finished())
+    }
+
+    /// How far this node's own work is.
+    pub(super) fn progress(&self) -> Option<MoveProgress> {
+        let work = self.shared.work.lock();
+        let status = work.as_ref()?.watch.status();
+        Some(MoveProgress {
             objects_done: status.objects_done,
             objects_total: status.objects_total,
             bytes_done: status.bytes_done,
             bytes_total: status.bytes_total,
             uploads_waited_for: status.uploads_waited_for,
+            nodes_waited_for: status.nodes_waited_for.len() as u64,
             trouble: status.trouble,
         })
     }
 
-    /// Waits until nothing works on it any more, after `stop`, and reminds of the settings.
+    async fn progress_of_leader(&self, cluster: &Cluster) -> MoveProgress {
+        let status = cluster.status().await.ok();
+        let line = status.and_then(|status| status.storage_move);
+        line.map_or_else(MoveProgress::default, |line| MoveProgress {
+            objects_done: line.objects_done,
+            objects_total: line.objects_total,
+            bytes_done: line.bytes_done,
+            bytes_total: line.bytes_total,
+            uploads_waited_for: line.uploads_waited_for,
+            nodes_waited_for: line.nodes_waited_for,
+            trouble: line.trouble,
+        })
+    }
+
+    /// Waits until nothing works on it any more, after `stop`.
     pub async fn ended(&self) {
-        let task = self
-            .shared
-            .running
-            .lock()
-            .as_mut()
-            .and_then(|running| running.task.take());
-        if let Some(task) = task
-            && let Err(error) = task.await
+        let follower = self.shared.follower.lock().take();
+        if let Some(follower) = follower
+            && let Err(error) = follower.await
         {
             tracing::error!(%error, "the move of the blobs broke off");
         }
-        if let Some(state) = self.state().filter(|state| state.switched) {
-            remind(&state);
+        let work = self.shared.work.lock().take();
+        if let Some(work) = work {
+            work.stop.cancel();
+            if let Err(error) = work.task.await {
+                tracing::error!(%error, "the move of the blobs broke off");
+            }
         }
     }
 
-    async fn open(&self, place: &S3Place) -> Result<Arc<dyn BlobStore>, String> {
+    /// Opens a place with this node's own credentials.
+    pub(super) async fn open(&self, place: &S3Place) -> Result<Arc<dyn BlobStore>, String> {
         let storage = place.storage(&self.shared.storage);
         let problems = storage.problems();
         if !problems.is_empty() {
@@ -231,143 +291,65 @@ impl BlobMove {
             .await
             .map_err(|failure| failure.to_string())
     }
+}
 
-    fn plan(&self, new: Arc<dyn BlobStore>, place: &S3Place, idle_max: Duration) -> MoveBegin {
-        MoveBegin {
-            registry: self.shared.registry.clone(),
-            store: self.shared.store.clone(),
-            new,
-            to: place.address(),
-            uploads_idle_max: idle_max,
+/// Tries every call that is needed.
+pub(super) async fn check(store: &dyn BlobStore, place: &S3Place) -> Result<(), String> {
+    for step in blobs::check::run(store, StorageKind::S3).await {
+        if let blobs::check::CheckOutcome::Failed(why) = &step.outcome {
+            let hint = step.hint.as_deref().unwrap_or_default();
+            return Err(format!(
+                "{place} cannot be used: {}: {why} {hint}",
+                step.name
+            ));
         }
     }
+    Ok(())
+}
 
-    fn run(&self, mover: Mover, from: String, to: S3Place) {
-        let watch = mover.watch();
-        let (moves, stop) = (self.clone(), self.shared.stop.clone());
-        let task = tokio::spawn(async move {
-            if mover.run(stop).await
-                && let Some(state) = moves.state()
-            {
-                remind(&state);
+/// The cluster as the log has it now.
+pub(super) async fn view(log: &dyn MetadataStore) -> Result<ClusterView, String> {
+    let deadline = Deadline::now() + ANSWER_TIME_MAX;
+    match log.read(Query::Cluster, deadline).await {
+        Ok(answered) => match answered.answer {
+            Answer::Cluster(view) => Ok(view),
+            _ => Err("the log does not say where the blobs are".to_owned()),
+        },
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
+async fn nodes(log: &dyn MetadataStore) -> Result<Vec<NodeView>, String> {
+    let deadline = Deadline::now() + ANSWER_TIME_MAX;
+    match log.read(Query::Nodes, deadline).await {
+        Ok(answered) => match answered.answer {
+            Answer::Nodes { mut nodes } => {
+                nodes.retain(|node| node.removed.is_none());
+                Ok(nodes)
             }
-        });
-        *self.shared.running.lock() = Some(Running {
-            from,
-            to,
-            watch,
-            task: Some(task),
-        });
+            _ => Err("the log does not say who there is".to_owned()),
+        },
+        Err(failure) => Err(failure.to_string()),
     }
 }
 
-/// Makes sure that `store`, opened with `storage`, is the one where the blobs are, as the log shows it to a node that is alone.
-/// Comes before anything is done with it, even before a cluster is founded.
-///
-/// # Errors
-/// One line that names the fix.
-pub async fn check_store(
-    store: &dyn BlobStore,
-    storage: &StorageSettings,
-    view: &ClusterView,
-) -> Result<(), Failure> {
-    let row = &view.storage;
-    let is_asked = row.generation > 0 || row.moving_to.is_some();
-    let Some(cluster) = view.cluster.filter(|_| is_asked) else {
-        return Ok(());
-    };
-    match belongs_to(store, cluster, row.generation).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(wrong_store(row, &store.describe())),
-        Err(failure) if is_named_by(storage, row) => {
-            tracing::warn!(%failure, "the store of blobs does not answer now");
-            Ok(())
-        }
-        Err(failure) => Err(Failure::new(format!(
-            "{failure}: it cannot be told whether {} is where the blobs are",
-            store.describe()
-        ))),
-    }
+/// The nodes that have not taken the step that the move is at.
+fn behind(nodes: &[NodeView], row: &StorageRow) -> Vec<String> {
+    let behind = nodes.iter().filter(|node| node.storage.step != row.step);
+    let behind = behind.map(|node| {
+        let problem = node.storage.problem.as_deref();
+        let problem = problem.unwrap_or("has not answered yet");
+        format!("node {} ({}): {problem}", node.node, node.announcement.name)
+    });
+    behind.collect()
 }
 
-/// Whether the settings name the very place that the log does.
-fn is_named_by(storage: &StorageSettings, row: &StorageRow) -> bool {
-    let named = row
-        .place
-        .as_deref()
-        .and_then(|place| place.parse::<S3Place>().ok());
-    let set = match storage.kind {
-        StorageKind::S3 => S3Place::of(&storage.s3),
-        StorageKind::Folder => None,
-    };
-    named.is_some_and(|named| set.is_some_and(|set| set.to_string() == named.to_string()))
-}
-
-fn remind(state: &MoveState) {
-    let settings = state
-        .settings
-        .iter()
-        .map(|(name, value)| format!("{name} = \"{value}\""));
-    tracing::warn!(
-        from = state.from,
-        to = state.to,
-        settings = settings.collect::<Vec<_>>().join(", "),
-        "the blobs were moved: the next start of this node needs these settings, and is refused with the old ones"
-    );
-}
-
-/// The store of the settings is not where the blobs are.
-fn wrong_store(row: &StorageRow, configured: &str) -> Failure {
-    let wanted = |place: &str| {
-        let settings = place
-            .parse::<S3Place>()
-            .map(|place| place.settings())
-            .unwrap_or_default();
-        let settings = settings
-            .iter()
-            .map(|(name, value)| format!("{name} = \"{value}\""));
-        settings.collect::<Vec<_>>().join(", ")
-    };
-    Failure::new(match (&row.place, &row.moving_to) {
-        (Some(place), None) => format!(
-            "the blobs of this registry were moved to {place}, and the settings name {configured}, which is another store: set {}",
-            wanted(place)
-        ),
-        (Some(place), Some(to)) => format!(
-            "the blobs of this registry are being moved to {to}, and the settings name {configured}: leave them as they were until that is done, {}",
-            wanted(place)
-        ),
-        (None, to) => format!(
-            "the blobs of this registry are being moved to {}, and the settings name {configured}, which is not the store that they are moved from: leave the settings of the store as they were until that is done",
-            to.as_deref().unwrap_or_default()
-        ),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_store_is_told_with_the_settings_that_mend_it() {
-        let row = |place: Option<&str>, moving_to: Option<&str>| StorageRow {
-            generation: 1,
-            place: place.map(str::to_owned),
-            moving_to: moving_to.map(str::to_owned),
-            borrowed: Vec::new(),
-        };
-        let moved = row(Some("http://s3:3900/images/a?region=garage"), None);
-        assert_eq!(
-            wrong_store(&moved, "folder /data/blobs").lines,
-            [
-                "the blobs of this registry were moved to http://s3:3900/images/a?region=garage, and the settings name folder /data/blobs, which is another store: set storage.kind = \"s3\", storage.s3.bucket = \"images\", storage.s3.prefix = \"a\", storage.s3.endpoint = \"http://s3:3900\", storage.s3.region = \"garage\""
-            ]
-        );
-        let moving = row(None, Some("s3://images"));
-        let line = &wrong_store(&moving, "folder /other").lines[0];
-        assert!(
-            line.contains("s3://images") && line.contains("as they were"),
-            "{line}"
-        );
+pub(super) async fn propose(log: &dyn MetadataStore, command: Command) -> Result<(), String> {
+    let deadline = Deadline::now() + ANSWER_TIME_MAX;
+    match log.propose(command, deadline).await {
+        Ok(Reply::Done) => Ok(()),
+        Ok(Reply::Refused(Refusal::Invalid { reason })) => Err(reason),
+        Ok(other) => Err(format!("the log answered {other:?}")),
+        Err(failure) => Err(failure.to_string()),
     }
 }

@@ -4,7 +4,9 @@
 //! PROTOCOLS, "The balancer's part": readiness fails, the lead is handed over, connections are drained, the sweep ends,
 //! the log is closed.
 
+mod blob_follow;
 mod blob_move;
+mod blob_place;
 mod data_folder;
 mod file_limit;
 mod greeting;
@@ -40,7 +42,8 @@ use crate::failure::Failure;
 use crate::version;
 
 use late_store::LateStore;
-use node::{Node, Opening};
+pub use node::Node;
+use node::Opening;
 use stop::Asked;
 pub use stop::StopSignals;
 
@@ -87,7 +90,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         settings: registry_settings(settings),
     });
     let stop = CancellationToken::new();
-    let moves = BlobMove::new(registry.clone(), movable, storage, stop.clone());
+    let moves = BlobMove::new(registry.clone(), movable.clone(), storage, stop.clone());
     let addresses: Vec<SocketAddr> = listening
         .listeners
         .iter()
@@ -115,7 +118,8 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let opening = Opening {
         settings,
         data: &data,
-        blobs: Arc::clone(&blobs),
+        blobs: Arc::new(movable.unguarded()),
+        moves: &moves,
         client_address: addresses
             .first()
             .map(ToString::to_string)
@@ -125,12 +129,13 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         node = Node::open(opening) => node?,
         _ = signals.next() => return Ok(()),
     };
-    if node.cluster().check_alone().is_ok() {
-        // Before anybody reads or writes a blob.
-        moves.go_on(&*node.store()).await?;
+    // Before anybody reads or writes a blob.
+    tokio::select! {
+        () = moves.follow(node.cluster(), node.store()) => {}
+        _ = signals.next() => return Ok(()),
     }
     log.open(node.store());
-    let control = control::serve(&data, node.cluster(), settings, &moves)?;
+    let control = control::serve(&data, &node, settings, &moves)?;
     let cluster = node.cluster().clone();
     let permit: SweepPermit = Arc::new(move || {
         let cluster = cluster.clone();

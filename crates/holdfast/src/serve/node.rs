@@ -15,10 +15,11 @@ use metadata_client::{Client, MemberAddress};
 use metadata_raft::{FirstStart, Member};
 use ports::{BlobStore, Deadline, MetadataStore, RandomIds};
 
-use super::blob_move::check_store;
+use super::blob_move::BlobMove;
+use super::blob_place::Known;
 use super::data_folder::DataFolder;
 use super::peer_port::{self, PeerPort};
-use crate::config::{FIRST_NODE, Settings, member_config, storage_settings};
+use crate::config::{FIRST_NODE, Settings, member_config};
 use crate::failure::Failure;
 use crate::version;
 
@@ -40,8 +41,10 @@ pub struct Opening<'a> {
     pub settings: &'a Settings,
     /// Its folder.
     pub data: &'a DataFolder,
-    /// Where blobs are.
+    /// Where blobs are: for what a node says of itself there.
     pub blobs: Arc<dyn BlobStore>,
+    /// Finds the store where they are.
+    pub moves: &'a BlobMove,
     /// Where it serves clients.
     pub client_address: String,
 }
@@ -96,11 +99,15 @@ impl Node {
         let Answer::Cluster(view) = answered.map_err(failed)?.answer else {
             return Err(Failure::new("the metadata log does not tell its cluster"));
         };
-        let storage = storage_settings(opening.settings, &opening.data.blobs());
-        check_store(&*opening.blobs, &storage, &view).await?;
         let cluster = view
             .cluster
             .ok_or_else(|| Failure::new("the metadata log has no cluster id"))?;
+        let known = Known {
+            cluster,
+            row: &view.storage,
+            is_founded: false,
+        };
+        opening.moves.place(known).await?;
         opening.node(Making {
             folder,
             identity: None,
@@ -256,7 +263,7 @@ impl Opening<'_> {
         if let Err(error) = folder.save_address(&port.address) {
             tracing::warn!(%error, "the address of this node cannot be kept for the next start");
         }
-        let fabric = Arc::new(Fabric::default());
+        let (fabric, moves) = (Arc::new(Fabric::default()), self.moves);
         let (member, client) = match identity.role() {
             Role::Member => {
                 let member = self.member(&identity, &fabric, &port).await?;
@@ -284,7 +291,14 @@ impl Opening<'_> {
         node.cluster
             .connect(identity, port.listener)
             .map_err(failed)?;
-        node.check_blobs().await?;
+        // Nodes that keep blobs in different places would lose them for each other.
+        let row = node.cluster.last_view().map(|view| view.storage);
+        let known = Known {
+            cluster: node.cluster.cluster(),
+            row: &row.unwrap_or_default(),
+            is_founded: true,
+        };
+        moves.place(known).await?;
         node.cluster.record_start().await.map_err(failed)?;
         if let Some(member) = &node.member {
             member.admit().await.map_err(failed)?;
@@ -354,22 +368,6 @@ impl Opening<'_> {
         };
         announcement.check().map_err(failed)?;
         Ok(announcement)
-    }
-}
-
-impl Node {
-    /// Nodes that keep blobs in different places would lose them for each other.
-    async fn check_blobs(&self) -> Result<(), Failure> {
-        match self.cluster.has_the_blobs().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::new(
-                "this node's store of blobs is not that of its cluster: all nodes are given one bucket, or one folder that they share (settings storage.…)",
-            )),
-            Err(failure) => {
-                tracing::warn!(%failure, "the store of blobs does not answer now");
-                Ok(())
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::state::{State, Stop, invalid};
 use super::upkeep;
 use crate::LABEL_BYTES_MAX;
 use crate::keys;
-use crate::node::{FoundCluster, NodeRole, NodeRow};
+use crate::node::{FoundCluster, NodeRole, NodeRow, StorageWord};
 use crate::object_key::ClusterId;
 use crate::reply::{Refusal, Reply};
 
@@ -49,6 +49,7 @@ pub(super) fn found(state: &mut State<'_>, found: &FoundCluster) -> Result<Reply
         announced: now,
         removed: None,
         trust: authority::trust_of_a_new_node(state)?,
+        storage: StorageWord::default(),
     };
     state.put(&keys::node(found.node), node)?;
     state.cluster.last_node = found.node.0;

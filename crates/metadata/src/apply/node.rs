@@ -9,6 +9,7 @@ use crate::NODES_MAX;
 use crate::keys;
 use crate::node::{
     JoinNode, JoinProof, JoinTokenId, JoinTokenRow, NodeAnnouncement, NodeId, NodeRole, NodeRow,
+    StorageWord,
 };
 use crate::reply::{Refusal, Reply};
 
@@ -60,6 +61,7 @@ pub(super) fn join(state: &mut State<'_>, join: &JoinNode) -> Result<Reply, Stop
         announced: now,
         removed: None,
         trust,
+        storage: StorageWord::default(),
     };
     state.put(&keys::node(node), row)?;
     upkeep::note_next_format(state)?;

@@ -143,19 +143,25 @@ pub fn every_node_knows_the_format(tables: &dyn ReadTables) -> Result<(), Broken
     Ok(())
 }
 
-/// Blobs are moved while nobody is in the cluster but one node, and have a place once they were moved.
+/// Blobs have a place once they were moved, go to a new store only while there is one, and no node is ahead of the move.
 ///
 /// # Errors
 /// [`Broken`].
-pub fn storage_is_moved_by_one_node(tables: &dyn ReadTables) -> Result<(), Broken> {
+pub fn storage_moves_in_steps(tables: &dyn ReadTables) -> Result<(), Broken> {
     let Some(cluster) = cluster(tables)? else {
         return Ok(());
     };
     let storage = &cluster.storage;
     let is_moved = storage.generation > 0;
-    if is_moved != storage.place.is_some() || (storage.moving_to.is_some() && cluster.last_node > 0)
+    if is_moved != storage.place.is_some() || (storage.writes_to_new && storage.moving_to.is_none())
     {
-        return broken(format!("{storage:?} and node {}", cluster.last_node));
+        return broken(format!("{storage:?}"));
+    }
+    let nodes: BTreeMap<_, NodeRow> = all(tables, TableId::Node, keys::read_node)?;
+    for (node, row) in nodes {
+        if row.storage.step > storage.step {
+            return broken(format!("{storage:?} and node {node}: {:?}", row.storage));
+        }
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(super) struct Passes<'a> {
     pub(super) registry: &'a Registry,
     pub(super) store: &'a MovableStore,
     pub(super) stores: &'a Two,
-    /// Below whose prefixes the objects are: of the cluster itself, and of those that it was restored from.
+    /// Below whose prefixes the objects are: of the cluster itself, which is the first, and of those that it was restored from.
     pub(super) clusters: &'a [ClusterId],
     pub(super) watch: &'a MoveWatch,
 }
@@ -47,7 +47,10 @@ pub(super) struct Passes<'a> {
 impl Passes<'_> {
     fn prefixes(&self) -> impl Iterator<Item = String> {
         let clusters = self.clusters.iter();
-        clusters.flat_map(|cluster| ObjectKey::content_prefixes(*cluster))
+        let own = self.clusters.iter().take(1);
+        clusters
+            .flat_map(|cluster| ObjectKey::content_prefixes(*cluster))
+            .chain(own.flat_map(|cluster| ObjectKey::record_prefixes(*cluster)))
     }
 
     /// Counts what there is, and how much of it is copied.

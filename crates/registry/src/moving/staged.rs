@@ -1,8 +1,8 @@
 //! Bytes on their way while objects may move.
 //!
-//! A piece is told where it goes only when it is stored, and may go to two places: a tail is an object, in the new store, and
-//! also a part of a multipart upload, which may be one of the old store. So a piece is staged for the new store, and what
-//! came is kept beside it for the old one: at most the same memory again, bounded by the new store's own budget.
+//! A piece is told where it goes only when it is stored, and may go to two places: a tail is an object, in one store, and
+//! also a part of a multipart upload, which may be one of the other. So a piece is staged for the store that gets what is new,
+//! and what came is kept beside it for the other: at most the same memory again, bounded by the first one's own budget.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,8 +63,12 @@ impl MovingBytes {
         }
     }
 
-    async fn store_in_old(&mut self, target: &Target) -> Result<String, BlobFailure> {
-        let mut staged = self.stores.old.stage(self.inner.len()).await?;
+    async fn store_in_other(&mut self, target: &Target) -> Result<String, BlobFailure> {
+        let other = match self.stores.is_filling {
+            true => &self.stores.old,
+            false => &self.stores.new,
+        };
+        let mut staged = other.stage(self.inner.len()).await?;
         for bytes in &self.kept {
             staged.append(bytes.clone()).await?;
         }
@@ -85,11 +89,15 @@ impl StagedBytes for MovingBytes {
     }
 
     async fn store(&mut self, target: &Target) -> Result<String, BlobFailure> {
-        if let Target::Part { key, multipart, .. } = target
-            && self.stores.is_open_in_old(key, multipart).await?
-        {
-            return self.store_in_old(target).await;
+        let is_for_new = match target {
+            Target::Object(key) => self.stores.is_for_new(key),
+            Target::Part { key, multipart, .. } => {
+                !self.stores.is_open_in_old(key, multipart).await?
+            }
+        };
+        match is_for_new == self.stores.is_filling {
+            true => self.inner.store(target).await,
+            false => self.store_in_other(target).await,
         }
-        self.inner.store(target).await
     }
 }

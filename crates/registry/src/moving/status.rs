@@ -18,6 +18,8 @@ pub struct MoveStatus {
     pub bytes_total: u64,
     /// Open uploads with parts in the old store: the move waits for their end.
     pub uploads_waited_for: u64,
+    /// Nodes that have not taken the step that the move is at, and why, if they say so.
+    pub nodes_waited_for: Vec<String>,
     /// What keeps the move from going on, until it goes on.
     pub trouble: Option<String>,
     /// Whether the new store is the only one.

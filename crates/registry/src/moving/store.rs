@@ -1,12 +1,14 @@
 //! The store of a node whose objects may move: one store, or, while they move, the old one and the new one.
 //!
-//! While they move: what is new goes to the new store; parts go to the multipart upload that they belong to, in either store;
-//! reads look into the old store first, from which nothing is missing but what is new; deletions go to both. A piece that was
-//! staged before the move can go to the old store only: until the last of those is gone, multipart uploads still begin there,
-//! since such a piece may be one's first part. It must never write to the old store once that has ended, but to finish those
-//! multipart uploads, and never say of an object that it is absent unless both say so.
+//! While they move, reads look into both; parts go to the multipart upload that they belong to, in either store; deletions go to
+//! both. The new store is *opened* first: what is new goes to the old one still, because other nodes may not know the new one.
+//! Then it is *filled*: what is new goes there, and the old one gets nothing more but parts of what was begun in it, and the
+//! log's copy, which stays whole in one place until the switch. Must never say of an object that it is absent unless both say so.
+//!
+//! A node that has just started may not know where blobs are: writes wait until it has heard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use metadata::{MultipartId, ObjectKey};
@@ -15,6 +17,7 @@ use ports::{
     BlobFailure, BlobStore, ByteSpan, ByteStream, CompletedPart, ListedObject, ListedUpload,
     StagedBytes,
 };
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -24,25 +27,41 @@ use super::staged::{HeldBytes, MovingBytes};
 /// How long a page of a list is at most.
 const PAGE_MAX: usize = 1_000;
 
+/// How long a write waits until it is known where blobs are; as long as one is held through an election.
+const WORD_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// A store that can be replaced by another, without those noticing who use it. Clones are the same.
 #[derive(Clone)]
 pub struct MovableStore {
     shared: Arc<Shared>,
+    /// Whether writes wait until it is known where blobs are.
+    is_guarded: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
     busy: BusyKeys,
+    /// Whether it is known where blobs are.
+    is_known: watch::Sender<bool>,
 }
 
 struct State {
     stores: Stores,
     /// Who writes to `stores` as they are.
     writers: TaskTracker,
-    /// Who may still write to the old store alone, from before the move.
-    earlier_writers: TaskTracker,
-    /// Multipart uploads that are being begun in the old store.
-    begun_in_old: TaskTracker,
+    /// Who may still write to them as they were before.
+    earlier_writers: Vec<TaskTracker>,
+}
+
+/// How far a node has followed a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// All objects are in one store.
+    Settled,
+    /// Both stores are open, and what is new goes to the old one.
+    Opened,
+    /// What is new goes to the new one.
+    Filling,
 }
 
 /// What is written to and read from.
@@ -59,10 +78,20 @@ pub(super) enum Stores {
 pub(super) struct Two {
     pub(super) old: Arc<dyn BlobStore>,
     pub(super) new: Arc<dyn BlobStore>,
+    /// Whether what is new goes to the new one.
+    pub(super) is_filling: bool,
+}
+
+impl State {
+    fn change(&mut self, stores: Stores) {
+        self.stores = stores;
+        self.earlier_writers.retain(|writers| !writers.is_empty());
+        self.earlier_writers.push(std::mem::take(&mut self.writers));
+    }
 }
 
 impl MovableStore {
-    /// All objects are in `store`.
+    /// All objects are in `store`, as far as is known.
     #[must_use]
     pub fn new(store: Arc<dyn BlobStore>) -> MovableStore {
         MovableStore {
@@ -70,21 +99,59 @@ impl MovableStore {
                 state: Mutex::new(State {
                     stores: Stores::One(store),
                     writers: TaskTracker::new(),
-                    earlier_writers: TaskTracker::new(),
-                    begun_in_old: TaskTracker::new(),
+                    earlier_writers: Vec::new(),
                 }),
                 busy: BusyKeys::default(),
+                is_known: watch::Sender::new(true),
             }),
+            is_guarded: true,
         }
     }
 
-    /// From now on objects are in either store, and what is new goes to `new`. No effect while they move already.
+    /// The same, for those whose writes do not wait until it is known where blobs are: for what a node says of its own start.
+    #[must_use]
+    pub fn unguarded(&self) -> MovableStore {
+        MovableStore {
+            shared: Arc::clone(&self.shared),
+            is_guarded: false,
+        }
+    }
+
+    /// Writes wait from now on, or no more, until it is known where blobs are.
+    pub fn set_known(&self, is_known: bool) {
+        self.shared.is_known.send_replace(is_known);
+    }
+
+    /// All objects are in `store`: for a node that stood still while they moved there.
+    pub fn replace(&self, store: Arc<dyn BlobStore>) {
+        self.shared.state.lock().change(Stores::One(store));
+    }
+
+    /// From now on objects may be in either store. No effect while they move already.
     pub fn open_new(&self, new: Arc<dyn BlobStore>) {
         let mut state = self.shared.state.lock();
         if let Stores::One(old) = &state.stores {
             let old = Arc::clone(old);
-            state.stores = Stores::Two(Two { old, new });
-            state.earlier_writers = std::mem::take(&mut state.writers);
+            let is_filling = false;
+            state.change(Stores::Two(Two {
+                old,
+                new,
+                is_filling,
+            }));
+        }
+    }
+
+    /// From now on what is new goes to the new store, if there is one.
+    pub fn fill_new(&self) {
+        let mut state = self.shared.state.lock();
+        if let Stores::Two(two) = &state.stores
+            && !two.is_filling
+        {
+            let two = Two {
+                is_filling: true,
+                ..two.clone()
+            };
+            state.change(Stores::Two(two));
         }
     }
 
@@ -92,22 +159,51 @@ impl MovableStore {
     pub fn close_old(&self) {
         let mut state = self.shared.state.lock();
         if let Stores::Two(Two { new, .. }) = &state.stores {
-            state.stores = Stores::One(Arc::clone(new));
+            let new = Arc::clone(new);
+            state.change(Stores::One(new));
         }
     }
 
-    /// Whether nobody is left who may write to the old store alone, nor begin a multipart upload there. Once it is so it stays
-    /// so.
-    pub(super) fn earlier_writers_ended(&self) -> bool {
-        let state = self.shared.state.lock();
-        state.earlier_writers.is_empty() && state.begun_in_old.is_empty()
+    /// The move was given up: all objects are in the old store. No effect when they do not move.
+    pub fn drop_new(&self) {
+        let mut state = self.shared.state.lock();
+        if let Stores::Two(Two { old, .. }) = &state.stores {
+            let old = Arc::clone(old);
+            state.change(Stores::One(old));
+        }
     }
 
-    /// Both stores, while objects move.
-    pub(super) fn two(&self) -> Option<Two> {
+    /// How far it is.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match &self.shared.state.lock().stores {
+            Stores::One(_) => Standing::Settled,
+            Stores::Two(two) if two.is_filling => Standing::Filling,
+            Stores::Two(_) => Standing::Opened,
+        }
+    }
+
+    /// Whether nobody is left who may write as it was before the last change. Once it is so it stays so until the next.
+    #[must_use]
+    pub fn earlier_writers_ended(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.earlier_writers.iter().all(TaskTracker::is_empty)
+    }
+
+    /// What the store is called that everything is in, or that objects come from.
+    #[must_use]
+    pub fn describe_present(&self) -> String {
         match self.stores() {
-            Stores::One(_) => None,
-            Stores::Two(two) => Some(two),
+            Stores::One(store) => store.describe(),
+            Stores::Two(two) => two.old.describe(),
+        }
+    }
+
+    /// Both stores, while objects move to this one: a move that was paused may find another one under way.
+    pub(super) fn two(&self, new: &Arc<dyn BlobStore>) -> Option<Two> {
+        match self.stores() {
+            Stores::Two(two) if Arc::ptr_eq(&two.new, new) => Some(two),
+            Stores::One(_) | Stores::Two(_) => None,
         }
     }
 
@@ -119,26 +215,29 @@ impl MovableStore {
         self.shared.state.lock().stores.clone()
     }
 
-    /// Where a multipart upload is to begin.
-    fn enter_to_begin(&self) -> (Arc<dyn BlobStore>, TaskTrackerToken) {
-        let state = self.shared.state.lock();
-        match &state.stores {
-            Stores::One(store) => (Arc::clone(store), state.writers.token()),
-            Stores::Two(two) if state.earlier_writers.is_empty() => {
-                (Arc::clone(&two.new), state.writers.token())
-            }
-            Stores::Two(two) => (Arc::clone(&two.old), state.begun_in_old.token()),
-        }
-    }
-
     /// For who writes: the move knows of it until the token is dropped.
-    fn enter(&self) -> (Stores, TaskTrackerToken) {
+    async fn enter(&self) -> Result<(Stores, TaskTrackerToken), BlobFailure> {
+        if self.is_guarded {
+            let mut is_known = self.shared.is_known.subscribe();
+            let word = is_known.wait_for(|is_known| *is_known);
+            if tokio::time::timeout(WORD_TIME_MAX, word).await.is_err() {
+                return Err(BlobFailure::Unavailable {
+                    reason: "this node has not heard yet where blobs are".to_owned(),
+                    retry_after: None,
+                });
+            }
+        }
         let state = self.shared.state.lock();
-        (state.stores.clone(), state.writers.token())
+        Ok((state.stores.clone(), state.writers.token()))
     }
 }
 
 impl Two {
+    /// Where a new object goes: the log's copy stays together until the switch.
+    pub(super) fn is_for_new(&self, key: &ObjectKey) -> bool {
+        self.is_filling && key.read_log_copy().is_none()
+    }
+
     /// Whether the multipart upload is one of the old store's, open or completed. One that ended otherwise is nobody's.
     async fn is_old(&self, key: &ObjectKey, multipart: &MultipartId) -> Result<bool, BlobFailure> {
         if self.is_open_in_old(key, multipart).await? {
@@ -164,32 +263,43 @@ impl Two {
     }
 }
 
-/// What `first` has, or else `second`.
+/// What `first` has, or else `second`: also when the first does not answer, which may be gone after the move.
 async fn either<T>(
     first: impl Future<Output = Result<T, BlobFailure>>,
     second: impl Future<Output = Result<T, BlobFailure>>,
 ) -> Result<T, BlobFailure> {
-    match first.await {
-        Err(BlobFailure::NoSuchObject { .. }) => second.await,
-        found => found,
+    let failure = match first.await {
+        Ok(found) => return Ok(found),
+        Err(failure) => failure,
+    };
+    match (failure, second.await) {
+        (_, Ok(found)) => Ok(found),
+        (BlobFailure::NoSuchObject { .. }, failed) => failed,
+        (failure, Err(_)) => Err(failure),
     }
 }
 
 #[async_trait]
 impl BlobStore for MovableStore {
     async fn stage(&self, size_max: u64) -> Result<Box<dyn StagedBytes>, BlobFailure> {
-        let (stores, writing) = self.enter();
+        let (stores, writing) = self.enter().await?;
         Ok(match stores {
             Stores::One(store) => Box::new(HeldBytes::new(store.stage(size_max).await?, writing)),
             Stores::Two(two) => {
-                let inner = two.new.stage(size_max).await?;
+                let store = if two.is_filling { &two.new } else { &two.old };
+                let inner = store.stage(size_max).await?;
                 Box::new(MovingBytes::new(two, inner, writing))
             }
         })
     }
 
     async fn begin_multipart(&self, key: &ObjectKey) -> Result<MultipartId, BlobFailure> {
-        let (store, _beginning) = self.enter_to_begin();
+        let (stores, _beginning) = self.enter().await?;
+        let store = match stores {
+            Stores::One(store) => store,
+            Stores::Two(two) if two.is_for_new(key) => two.new,
+            Stores::Two(two) => two.old,
+        };
         store.begin_multipart(key).await
     }
 
@@ -199,7 +309,7 @@ impl BlobStore for MovableStore {
         multipart: &MultipartId,
         parts: &[CompletedPart],
     ) -> Result<(), BlobFailure> {
-        let (stores, _writing) = self.enter();
+        let (stores, _writing) = self.enter().await?;
         let store = match stores {
             Stores::One(store) => store,
             Stores::Two(two) if two.is_old(key, multipart).await? => two.old,
@@ -236,6 +346,7 @@ impl BlobStore for MovableStore {
     }
 
     async fn delete(&self, keys: &[ObjectKey]) -> Result<(), BlobFailure> {
+        let (_, _writing) = self.enter().await?;
         let _deleting = self.shared.busy.deleting(keys).await;
         // Looked at under the claim: what is not deleted in the new store here is not copied there either.
         match self.stores() {
@@ -276,7 +387,7 @@ impl BlobStore for MovableStore {
     fn describe(&self) -> String {
         match self.stores() {
             Stores::One(store) => store.describe(),
-            Stores::Two(Two { old, new }) => {
+            Stores::Two(Two { old, new, .. }) => {
                 format!("{}, moving to {}", old.describe(), new.describe())
             }
         }

@@ -12,7 +12,7 @@ use ports::blob_store::memory::MemoryBlobStore;
 use ports::metadata_store::memory::MemoryMetadataStore;
 use ports::{BlobStore, ByteSpan, IdSource};
 use registry::{
-    Error, MovableStore, MoveBegin, MoveStatus, Mover, Parts, Registry, Settings, belongs_to,
+    Error, MovableStore, MoveBegin, MoveStatus, Mover, Parts, Registry, Settings, Standing, marks,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +90,8 @@ impl Site {
         let cluster = view.cluster.expect("the cluster has a name");
         let moving = view.storage.moving_to.is_some();
         if moving || view.storage.generation > 0 {
-            let belongs = belongs_to(&node.store, cluster, view.storage.generation).await;
-            assert!(belongs.expect("the store answers"), "the store is marked");
+            let marks = marks(&node.store, cluster).await.expect("it answers");
+            assert!(marks.is_here(view.storage.generation), "{marks:?}");
         }
         let mover = moving.then(|| node.begin().resume(&view).expect("it goes on"));
         (node, mover)
@@ -106,6 +106,13 @@ impl Node {
             new: Arc::clone(&self.new),
             to: TO.to_owned(),
             uploads_idle_max: IDLE_MAX,
+        }
+    }
+
+    /// Waits until what is new goes to the new store; the move must be running.
+    pub async fn filling(&self) {
+        while self.store.standing() != Standing::Filling {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

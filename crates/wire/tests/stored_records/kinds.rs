@@ -20,7 +20,7 @@ kinds!(command_kind, COMMANDS, Command:
     InitializeCluster, CreateUpload, BeginWrite, Checkpoint, Acknowledge, AcknowledgeCheckpoint, SealUpload,
     FinishUpload, CancelUpload, Mount, PutManifest, DeleteTag, DeleteManifest, DeleteBlob, RenewBlob, ObjectsDeleted,
     FoundCluster, IssueJoinToken, JoinNode, AnnounceNode, RemoveNode, RaiseFormat, MoveStorage,
-    SwitchStorage, CorrectTime, RaiseFormatInTime, RemoveGoneGateway, ReplaceVoter, AdoptBlobs, AddAuthority,
+    ConfirmStorage, FillStorage, CancelMove, SwitchStorage, CorrectTime, RaiseFormatInTime, RemoveGoneGateway, ReplaceVoter, AdoptBlobs, AddAuthority,
     NoteTrust, SignWithNextAuthority, DropAuthority, SetLabel);
 kinds!(reply_kind, REPLIES, Reply:
     Done, Initialized, UploadCreated, WriteGranted, Checkpointed, Acknowledged, Sealed, BlobFinished, Mounted,

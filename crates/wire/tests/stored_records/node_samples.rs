@@ -4,7 +4,7 @@ use bytes::Bytes;
 use metadata::{
     AuthorityRow, ClusterId, ClusterRow, Command, FORMAT_MAX, FoundCluster, JoinNode, JoinProof,
     JoinTokenId, JoinTokenRow, LogIndex, LogTime, NodeAnnouncement, NodeId, NodeRole, NodeRow,
-    NodeTrust, Replacement, Row, StorageRow, TableId, UpkeepRow,
+    NodeTrust, Replacement, Row, StorageRow, StorageWord, TableId, UpkeepRow,
 };
 
 use crate::samples::cluster;
@@ -76,8 +76,27 @@ pub fn commands() -> Vec<(&'static str, Command)> {
             "",
             Command::MoveStorage {
                 to: "s3://images/registry?region=eu-west-1".to_owned(),
+                uploads_idle_ms: 3_600_000,
             },
         ),
+        (
+            "",
+            Command::ConfirmStorage {
+                node: NodeId(5),
+                step: 3,
+                problem: None,
+            },
+        ),
+        (
+            "problem",
+            Command::ConfirmStorage {
+                node: NodeId(5),
+                step: 3,
+                problem: Some("no credentials".to_owned()),
+            },
+        ),
+        ("", Command::FillStorage { step: 3 }),
+        ("", Command::CancelMove { step: 3 }),
         ("", Command::SwitchStorage { generation: 2 }),
         (
             "",
@@ -145,6 +164,23 @@ pub fn cluster_row(format: u32) -> Row {
     })
 }
 
+/// The cluster's row while what is new goes to the new store.
+fn filling_row() -> Row {
+    match moving_row() {
+        Row::Cluster(row) => Row::Cluster(ClusterRow {
+            last_node: 5,
+            storage: StorageRow {
+                writes_to_new: true,
+                uploads_idle_ms: 3_600_000,
+                step: 5,
+                ..row.storage
+            },
+            ..row
+        }),
+        row => row,
+    }
+}
+
 /// The cluster's row of a node that was restored from two clusters.
 fn restored_row() -> Row {
     match cluster_row(1) {
@@ -174,7 +210,7 @@ fn moving_row() -> Row {
             generation: 1,
             place: Some("s3://images/old".to_owned()),
             moving_to: Some("http://127.0.0.1:3900/images/new".to_owned()),
-            borrowed: Vec::new(),
+            ..StorageRow::default()
         },
         upkeep: UpkeepRow::default(),
         adopted_from: Vec::new(),
@@ -211,6 +247,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         joined: LogTime(5),
         announced: LogTime(6),
         removed: None,
+        storage: StorageWord::default(),
         trust: NodeTrust::default(),
     };
     let trusting = NodeRow {
@@ -232,6 +269,13 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         removed: Some(LogTime(7)),
         ..node.clone()
     };
+    let moving = NodeRow {
+        storage: StorageWord {
+            step: 3,
+            problem: Some("no credentials".to_owned()),
+        },
+        ..node.clone()
+    };
     let token = JoinTokenRow {
         hash: [8; 32],
         role: NodeRole::Gateway,
@@ -248,10 +292,12 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
         (TableId::Cluster, "moving", moving_row()),
         (TableId::Cluster, "restored", restored_row()),
         (TableId::Cluster, "eventful", eventful_cluster_row()),
+        (TableId::Cluster, "filling", filling_row()),
         (TableId::Node, "", Row::Node(node)),
         (TableId::Cluster, "rotating", rotating),
         (TableId::Node, "trusting", Row::Node(trusting)),
         (TableId::Node, "removed", Row::Node(removed)),
+        (TableId::Node, "moving", Row::Node(moving)),
         (TableId::JoinToken, "", Row::JoinToken(token)),
         (TableId::Authority, "", Row::Authority(authority)),
     ];
