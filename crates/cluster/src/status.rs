@@ -458,6 +458,7 @@ mod tests {
             disk_full: false,
             clock: LogTime(clock),
             log_copy: None,
+            storage_move: None,
         }
     }
 
@@ -477,6 +478,7 @@ mod tests {
             announced: LogTime(0),
             removed: None,
             trust: metadata::NodeTrust::default(),
+            storage: metadata::StorageWord::default(),
         };
         let each = (1..).zip(accounts);
         each.map(|(node, account)| line(&view(node), account.as_ref(), Some(NodeId(1)), 5))

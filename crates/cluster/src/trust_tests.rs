@@ -56,6 +56,7 @@ fn node(node: u64, trust: NodeTrust, removed: bool) -> NodeView {
         announced: LogTime(1),
         removed: removed.then_some(LogTime(2)),
         trust,
+        storage: metadata::StorageWord::default(),
     }
 }
 

@@ -123,6 +123,7 @@ mod tests {
             announced: LogTime(announced),
             removed: None,
             trust: metadata::NodeTrust::default(),
+            storage: metadata::StorageWord::default(),
         }
     }
 

@@ -230,6 +230,10 @@ fn assert_old_settings_are_refused(server: &mut HoldfastServer) -> anyhow::Resul
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(server.data());
+    // It cannot find the new store by itself.
+    for name in ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"] {
+        command.env(format!("HOLDFAST_STORAGE_S3_{name}"), "another");
+    }
     let mut refused = Process::start("holdfast", &mut command)?;
     let status = refused.wait(Duration::from_secs(60))?;
     let said = refused.said();

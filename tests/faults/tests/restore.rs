@@ -283,22 +283,44 @@ async fn borrowed_and_moved() -> anyhow::Result<()> {
     let founded = init(&data("second"), &store)?;
     all.extend(push(&server.client(), 8).await?);
     copied(&data("second"), &store).await?;
+    // A cluster now, and from one bucket to the next: the log's copy goes along, and goes on there.
+    let to = format!(
+        "{}/{}/next?region={}",
+        garage.endpoint, garage.bucket, garage.region
+    );
+    let arguments = ["move", "--to", &to];
+    let (is_done, said) = holdfast(&data("second"), &store, "storage", &arguments)?;
+    ensure!(is_done, "{said}");
+    all.extend(push(&server.client(), 9).await?);
+    copied(&data("second"), &store).await?;
     server.kill();
+    let arguments = restoring(&founded, &folder.path().join("key"))?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (is_done, said) = cluster(&data("third"), &store, &arguments)?;
+    ensure!(!is_done && said.contains("restore it from there"), "{said}");
+    let prefix = ("HOLDFAST_STORAGE_S3_PREFIX".to_owned(), "next".to_owned());
+    let store: Vec<(String, String)> = store.into_iter().chain([prefix]).collect();
     restore(&founded, &folder.path().join("key"), &data("third"), &store)?;
     pull_all(&start(&data("third"), &store)?.client(), &all).await
 }
 
 fn restore(founded: &Value, key_file: &Path, data: &Path, store: &Store) -> anyhow::Result<()> {
+    let arguments = restoring(founded, key_file)?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    asked(data, store, &arguments).map(drop)
+}
+
+/// What follows `holdfast cluster` to restore what `init` founded.
+fn restoring(founded: &Value, key_file: &Path) -> anyhow::Result<Vec<String>> {
     let word = |name: &str| founded[name].as_str().context("`init` says too little");
     std::fs::write(key_file, word("recovery_key")?)?;
     let key_file = key_file.to_str().context("a path")?;
-    let from = word("cluster")?;
-    let arguments = [
+    let words = [
         "restore",
         "--from-cluster",
-        from,
+        word("cluster")?,
         "--recovery-key-file",
         key_file,
     ];
-    asked(data, store, &arguments).map(drop)
+    Ok(words.map(str::to_owned).to_vec())
 }

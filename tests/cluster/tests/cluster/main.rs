@@ -13,6 +13,7 @@ mod growth;
 mod killed_nodes;
 mod lost_members;
 mod lost_store;
+mod moved_blobs;
 mod pauses;
 mod poor_store;
 mod refused_joins;

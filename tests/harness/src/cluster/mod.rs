@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 pub use node::{Node, Role};
-pub use status::{NodeStatus, Status};
+pub use status::{MoveStatus, NodeStatus, Status};
 
 use crate::poor_store::Poverty;
 use crate::{Client, Disk, GarageServer, Haproxy, Links, PoorStore};
@@ -41,6 +41,8 @@ pub struct Builder {
     links: bool,
     disk_bytes: Option<u64>,
     poverty: Option<Poverty>,
+    in_folder: bool,
+    alone: bool,
 }
 
 impl Builder {
@@ -69,6 +71,20 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps blobs in a folder that all nodes share, as `holdfast up` does; nodes know the keys of Garage, and no more of it.
+    #[must_use]
+    pub fn in_folder(mut self) -> Self {
+        self.in_folder = true;
+        self
+    }
+
+    /// Starts one node that has founded no cluster; [`Cluster::init`] does it.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -135,6 +151,11 @@ impl Builder {
         if let Some(store) = &poor_store {
             environment.push(("HOLDFAST_STORAGE_S3_ENDPOINT".into(), store.endpoint()));
         }
+        if self.in_folder {
+            environment.retain(|(name, _)| name.contains("KEY") || name.contains("PATH_STYLE"));
+            let path = folder.path().join("blobs").display().to_string();
+            environment.push(("HOLDFAST_STORAGE_FOLDER_PATH".into(), path));
+        }
         // A line for each request would push what matters out of what is kept.
         environment.push(("HOLDFAST_LOG".into(), "info,holdfast::access=warn".into()));
         environment.extend(self.environment);
@@ -151,7 +172,10 @@ impl Builder {
             disks,
             folder,
         };
-        cluster.found(self.members, self.gateways)?;
+        match self.alone {
+            true => cluster.start_first(0)?,
+            false => cluster.found(self.members, self.gateways)?,
+        }
         // It has found every place empty, and looks again only now and then.
         cluster.wait_for("HAProxy to know a node", || {
             let status = client::status_of(cluster.address(), "/readyz");
@@ -190,20 +214,38 @@ impl Cluster {
             links: false,
             disk_bytes: None,
             poverty: None,
+            in_folder: false,
+            alone: false,
         }
     }
 
     /// Starts a node at a place and makes it the first of a cluster. Gives the join token that `cluster init` prints.
     pub fn found_at(&mut self, place: usize) -> anyhow::Result<Option<String>> {
+        self.start_first(place)?;
+        self.init_at(place)
+    }
+
+    fn start_first(&mut self, place: usize) -> anyhow::Result<()> {
         let environment = self.environment.clone();
         self.nodes[place].found(&environment)?;
-        self.nodes[place].wait_ready(READY_MAX)?;
+        self.nodes[place].wait_ready(READY_MAX)
+    }
+
+    /// The node at a place founds the cluster; gives the join token that `cluster init` prints.
+    pub fn init_at(&mut self, place: usize) -> anyhow::Result<Option<String>> {
         let said = self.nodes[place].init()?;
         self.recovery_key = said["recovery_key"]
             .as_str()
             .context("`cluster init` tells no recovery key")?
             .to_owned();
         Ok(said["token"].as_str().map(str::to_owned))
+    }
+
+    /// Nodes that are started from now on keep their blobs in Garage.
+    pub fn use_garage(&mut self) {
+        self.environment
+            .retain(|(name, _)| !name.starts_with("HOLDFAST_STORAGE_"));
+        self.environment.extend(self.garage.environment());
     }
 
     fn found(&mut self, members: usize, gateways: usize) -> anyhow::Result<()> {

@@ -207,6 +207,14 @@ impl Node {
         super::command(&self.program, &self.data(), arguments)
     }
 
+    /// Starts `holdfast …` beside it, with its data folder.
+    pub fn start_command(&self, arguments: &[&str]) -> anyhow::Result<Process> {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--data").arg(self.data());
+        holdfast::without_settings(&mut command);
+        Process::start("holdfast", &mut command)
+    }
+
     pub(super) fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {
         let address = self.address.clone();
         let process = self.process.as_mut().context("it does not run")?;

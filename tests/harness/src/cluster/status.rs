@@ -13,6 +13,22 @@ pub struct Status {
     pub label: Option<String>,
     /// Every node that is not removed.
     pub nodes: Vec<NodeStatus>,
+    /// How far the leader has moved the blobs, if it does.
+    #[serde(default)]
+    pub storage_move: Option<MoveStatus>,
+}
+
+/// How far the blobs are moved.
+#[derive(Debug, Clone, Deserialize)]
+pub struct MoveStatus {
+    /// Objects in the new store.
+    pub objects_done: u64,
+    /// Objects that have to be.
+    pub objects_total: u64,
+    /// Open uploads that are waited for.
+    pub uploads_waited_for: u64,
+    /// Nodes that have not taken the step that the move is at.
+    pub nodes_waited_for: u64,
 }
 
 /// A node. What tests do not ask for is left out.
