@@ -9,6 +9,7 @@
 mod answer;
 mod command;
 mod error;
+mod move_progress;
 mod node;
 pub mod nodes;
 pub mod peer;

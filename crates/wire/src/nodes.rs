@@ -7,6 +7,7 @@ use metadata::{JoinTokenId, LogTime, NodeAnnouncement, NodeId, NodeRole};
 use prost::Message;
 
 use crate::error::{DecodeError, required};
+pub use crate::move_progress::MoveProgress;
 use crate::node::{announcement_from, role_from, role_to, token_from, token_to};
 use crate::peer::PeerMessage;
 use crate::words::{bits_from, bits_to};
@@ -57,25 +58,6 @@ pub struct NodeStatus {
     pub log_copy: Option<LogCopyStatus>,
     /// How far the blobs are moved; said by the leader that moves them.
     pub storage_move: Option<MoveProgress>,
-}
-
-/// How far the blobs are moved to another store.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MoveProgress {
-    /// Objects in the new store.
-    pub objects_done: u64,
-    /// Objects that have to be.
-    pub objects_total: u64,
-    /// Their bytes in the new store.
-    pub bytes_done: u64,
-    /// Their bytes.
-    pub bytes_total: u64,
-    /// Open uploads that are waited for.
-    pub uploads_waited_for: u64,
-    /// How many nodes have not taken the step that the move is at.
-    pub nodes_waited_for: u64,
-    /// What holds it up.
-    pub trouble: Option<String>,
 }
 
 /// How far the copy of the log beside the blobs is.
@@ -294,15 +276,7 @@ impl PeerMessage for NodeStatus {
                 lag_ms: copy.lag_ms,
                 problem: copy.problem.clone().unwrap_or_default(),
             }),
-            storage_move: self.storage_move.as_ref().map(|moving| pb::MoveProgress {
-                objects_done: moving.objects_done,
-                objects_total: moving.objects_total,
-                bytes_done: moving.bytes_done,
-                bytes_total: moving.bytes_total,
-                uploads_waited_for: moving.uploads_waited_for,
-                nodes_waited_for: moving.nodes_waited_for,
-                trouble: moving.trouble.clone().unwrap_or_default(),
-            }),
+            storage_move: self.storage_move.as_ref().map(Into::into),
         }
         .encode_to_vec()
     }
@@ -333,15 +307,7 @@ impl PeerMessage for NodeStatus {
                 lag_ms: copy.lag_ms,
                 problem: text(&copy.problem),
             }),
-            storage_move: status.storage_move.map(|moving| MoveProgress {
-                objects_done: moving.objects_done,
-                objects_total: moving.objects_total,
-                bytes_done: moving.bytes_done,
-                bytes_total: moving.bytes_total,
-                uploads_waited_for: moving.uploads_waited_for,
-                nodes_waited_for: moving.nodes_waited_for,
-                trouble: text(&moving.trouble),
-            }),
+            storage_move: status.storage_move.map(Into::into),
         })
     }
 }
