@@ -52,15 +52,7 @@ fn status() -> NodeStatus {
             lag_ms: 1_500,
             problem: Some("the store does not answer".to_owned()),
         }),
-        storage_move: Some(MoveProgress {
-            objects_done: 1,
-            objects_total: 2,
-            bytes_done: 3,
-            bytes_total: 4,
-            uploads_waited_for: 5,
-            nodes_waited_for: 6,
-            trouble: Some("the store is full".to_owned()),
-        }),
+        storage_move: None,
     }
 }
 
