@@ -227,7 +227,10 @@ fn adopted(new: &Path, store: &Store, from: &str) -> anyhow::Result<()> {
     );
     ensure!(borrowed()? == serde_json::json!([from]), "{}", borrowed()?);
     let adopted = asked(new, store, &["adopt", "--yes"])?;
-    ensure!(adopted["clusters"] == serde_json::json!([from]), "{adopted}");
+    ensure!(
+        adopted["clusters"] == serde_json::json!([from]),
+        "{adopted}"
+    );
     let again = asked(new, store, &["adopt"])?;
     ensure!(again["clusters"] == serde_json::json!([]), "{again}");
     ensure!(borrowed()? == serde_json::json!([]), "{}", borrowed()?);
