@@ -388,6 +388,11 @@ impl BlobStore for S3Store {
         multipart: &MultipartId,
         parts: &[CompletedPart],
     ) -> Result<(), BlobFailure> {
+        // S3 gives every part a tag: one without is of a store that the blobs were moved from, and so is its upload. Servers
+        // look at the list before the upload, and say that the list is wrong.
+        if parts.iter().any(|part| part.etag.is_empty()) {
+            return Err(CallFailure::NoSuchUpload.about(key));
+        }
         let shared = &self.shared;
         let listed = parts.iter().map(|part| {
             aws_sdk_s3::types::CompletedPart::builder()
