@@ -81,7 +81,7 @@ impl Builder {
         self
     }
 
-    /// Starts one node that has founded no cluster; [`Cluster::init`] does it.
+    /// Starts one node that has founded no cluster; [`Cluster::init_at`] does it.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
