@@ -75,6 +75,9 @@ pub struct ServeParts {
     pub shutdown: CancellationToken,
     /// Cancelled when nobody has to notice first that it stops: the drain delay is skipped.
     pub without_delay: CancellationToken,
+    /// Cancelled, before `shutdown`, when the log is lost to this node: answers that have begun go on, and every other request
+    /// ends without one, so that a balancer asks another node.
+    pub without_answers: CancellationToken,
 }
 
 /// Serves until `shutdown`, then drains. Ends when the last connection has.
@@ -89,6 +92,7 @@ pub async fn serve(parts: ServeParts) {
         metrics,
         shutdown,
         without_delay,
+        without_answers,
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
     let meter = Arc::new(Meter::new());
@@ -106,6 +110,7 @@ pub async fn serve(parts: ServeParts) {
         pages::router(state),
         Arc::clone(&meter),
         end_bodies.clone(),
+        without_answers,
     );
     let shared = Arc::new(Shared {
         service,

@@ -44,6 +44,7 @@ pub(crate) struct Service {
     requests: Semaphore,
     manifest_memory: Semaphore,
     end_bodies: CancellationToken,
+    without_answers: CancellationToken,
 }
 
 impl Service {
@@ -53,6 +54,7 @@ impl Service {
         pages: Router,
         meter: Arc<Meter>,
         end_bodies: CancellationToken,
+        without_answers: CancellationToken,
     ) -> Service {
         Service {
             registry,
@@ -67,6 +69,7 @@ impl Service {
             ),
             settings,
             end_bodies,
+            without_answers,
         }
     }
 
@@ -83,7 +86,14 @@ impl Service {
         );
         let mut record = self.record(&head);
         let answered = self.guarded(&head, body.as_ref(), &mut record);
-        let answered = AssertUnwindSafe(self.unless_hopeless(&head, answered));
+        let answered = self.unless_hopeless(&head, answered);
+        let answered = AssertUnwindSafe(async {
+            tokio::select! {
+                biased;
+                result = answered => result,
+                () = self.without_answers.cancelled() => Err(Ending::PassOn),
+            }
+        });
         let result = match answered.catch_unwind().await {
             Ok(Err(Ending::PassOn)) => {
                 self.meter.passed_on();

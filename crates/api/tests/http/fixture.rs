@@ -105,6 +105,7 @@ impl Fixture {
             metrics: Some(metrics()),
             shutdown: shutdown.clone(),
             without_delay: CancellationToken::new(),
+            without_answers: CancellationToken::new(),
         }));
         Fixture {
             address,

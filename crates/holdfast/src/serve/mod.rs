@@ -47,6 +47,8 @@ use node::Opening;
 use stop::Asked;
 pub use stop::StopSignals;
 
+/// How long a node without its log sends what it has begun to send.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(10);
 /// How long the durable steps of requests whose client has gone may take once nothing new is taken.
 const STEPS_END_MAX: Duration = Duration::from_secs(15);
 
@@ -97,6 +99,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .filter_map(|l| l.local_addr().ok())
         .collect();
     let without_delay = CancellationToken::new();
+    let without_answers = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
         registry: registry.clone(),
@@ -112,6 +115,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         metrics: Some(metrics),
         shutdown: stop.clone(),
         without_delay: without_delay.clone(),
+        without_answers: without_answers.clone(),
     });
     // It answers from now on, `/healthz` at least: the rest waits until the log is there.
     let mut server = tokio::spawn(server);
@@ -153,7 +157,15 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
 
     let asked = tokio::select! {
         asked = signals.next() => asked,
-        failure = node.ended() => return Err(failure),
+        failure = node.ended() => {
+            // Removed from its cluster, or without its log: it can answer nothing more, and ends what it has begun to send.
+            without_answers.cancel();
+            without_delay.cancel();
+            stop.cancel();
+            // A slow client's answer is cut after that.
+            drop(tokio::time::timeout(LAST_ANSWERS_MAX, &mut server).await);
+            return Err(failure);
+        }
     };
     tracing::info!(
         signal = asked.name(),

@@ -19,6 +19,9 @@ const LAYERS: usize = 3;
 /// Two parts and a tail.
 const LAYER_BYTES: usize = 18 << 20;
 
+/// As many as there are kinds of nodes to kill.
+const PULLS_CUT_MAX: usize = 4;
+
 /// A node that was killed stays dead for so long, which is more than a balancer needs to notice.
 const DEAD: Duration = Duration::from_millis(2500);
 
@@ -214,9 +217,9 @@ fn podman_cycle(
     ];
     podman.run(&push).context("podman push")?;
     podman.run(&["rmi", "--force", &name])?;
-    podman
-        .run(&["pull", "-q", "--tls-verify=false", &name])
-        .context("podman pull")?;
+    pulled("podman", || {
+        podman.run(&["pull", "-q", "--tls-verify=false", &name])
+    })?;
     ensure!(
         podman.run(&inspect)? == id,
         "{name} came back with another id"
@@ -251,8 +254,8 @@ fn skopeo_cycle(
         .context("skopeo's push")?;
     let back = work.path().join("back");
     let to = format!("oci:{}:{}", text(&back), image::TAG);
-    skopeo
-        .run(&[
+    pulled("skopeo", || {
+        skopeo.run(&[
             "copy",
             tries[0],
             tries[1],
@@ -260,9 +263,26 @@ fn skopeo_cycle(
             &name,
             &to,
         ])
-        .context("skopeo's pull")?;
+    })?;
     image.ensure_same(&Image::open(&back)?)?;
     Ok((repository.to_owned(), image.digest.clone()))
+}
+
+/// A pull by podman or skopeo. Their library goes on with a layer that was cut, but not when less than 1 MiB of it had come, which it
+/// tells as an unexpected end: then the command is given again, as its user would. Nothing else is.
+fn pulled(who: &str, pull: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<()> {
+    for again in 0..PULLS_CUT_MAX {
+        match pull() {
+            Err(error) if format!("{error:#}").contains("unexpected EOF") => {
+                println!(
+                    "{who}: a layer was cut at its beginning, {} times",
+                    again + 1
+                );
+            }
+            outcome => return outcome.map(drop).with_context(|| format!("{who}'s pull")),
+        }
+    }
+    anyhow::bail!("{who}'s pull was cut {PULLS_CUT_MAX} times")
 }
 
 /// A fresh image in the form that `docker load` reads, under this name.
