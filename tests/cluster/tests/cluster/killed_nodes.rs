@@ -1,5 +1,5 @@
-//! docker, podman and skopeo push and pull through HAProxy while nodes are killed in turn: no command fails, and what they
-//! pushed is there, byte for byte.
+//! docker, podman and skopeo push and pull through HAProxy while nodes are killed in turn: no docker command fails, the others only
+//! when a layer was cut, and what they pushed is there, byte for byte.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -20,7 +20,10 @@ const LAYERS: usize = 3;
 const LAYER_BYTES: usize = 18 << 20;
 
 /// As many as there are kinds of nodes to kill.
-const PULLS_CUT_MAX: usize = 4;
+const CUTS_MAX: usize = 4;
+
+/// What podman and skopeo say of a layer whose node died.
+const CUT: [&str; 2] = ["unexpected EOF", "502 Bad Gateway"];
 
 /// A node that was killed stays dead for so long, which is more than a balancer needs to notice.
 const DEAD: Duration = Duration::from_millis(2500);
@@ -215,9 +218,9 @@ fn podman_cycle(
         &digest_file,
         &name,
     ];
-    podman.run(&push).context("podman push")?;
+    again_if_cut("podman's push", || podman.run(&push))?;
     podman.run(&["rmi", "--force", &name])?;
-    pulled("podman", || {
+    again_if_cut("podman's pull", || {
         podman.run(&["pull", "-q", "--tls-verify=false", &name])
     })?;
     ensure!(
@@ -242,8 +245,8 @@ fn skopeo_cycle(
     let skopeo = Program::debian("skopeo")?;
     // Its users who want to outlive a cut layer say so; it is not its default.
     let tries = ["--retry-times", "3"];
-    skopeo
-        .run(&[
+    again_if_cut("skopeo's push", || {
+        skopeo.run(&[
             "copy",
             tries[0],
             tries[1],
@@ -251,10 +254,10 @@ fn skopeo_cycle(
             &image.reference(),
             &name,
         ])
-        .context("skopeo's push")?;
+    })?;
     let back = work.path().join("back");
     let to = format!("oci:{}:{}", text(&back), image::TAG);
-    pulled("skopeo", || {
+    again_if_cut("skopeo's pull", || {
         skopeo.run(&[
             "copy",
             tries[0],
@@ -268,21 +271,19 @@ fn skopeo_cycle(
     Ok((repository.to_owned(), image.digest.clone()))
 }
 
-/// A pull by podman or skopeo. Their library goes on with a layer that was cut, but not when less than 1 MiB of it had come, which it
-/// tells as an unexpected end: then the command is given again, as its user would. Nothing else is.
-fn pulled(who: &str, pull: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<()> {
-    for again in 0..PULLS_CUT_MAX {
-        match pull() {
-            Err(error) if format!("{error:#}").contains("unexpected EOF") => {
-                println!(
-                    "{who}: a layer was cut at its beginning, {} times",
-                    again + 1
-                );
+/// A push or pull by podman or skopeo. Unlike docker their library does not begin a layer again that was cut with the node that had it
+/// (a 502 from HAProxy, or an unexpected end before 1 MiB had come): then the command is given again, as its user would. Nothing
+/// else is.
+fn again_if_cut(what: &str, command: impl Fn() -> anyhow::Result<String>) -> anyhow::Result<()> {
+    for again in 0..CUTS_MAX {
+        match command() {
+            Err(error) if CUT.iter().any(|cut| format!("{error:#}").contains(cut)) => {
+                println!("{what}: a layer was cut, {} times", again + 1);
             }
-            outcome => return outcome.map(drop).with_context(|| format!("{who}'s pull")),
+            outcome => return outcome.map(drop).with_context(|| what.to_owned()),
         }
     }
-    anyhow::bail!("{who}'s pull was cut {PULLS_CUT_MAX} times")
+    anyhow::bail!("{what} was cut {CUTS_MAX} times")
 }
 
 /// A fresh image in the form that `docker load` reads, under this name.
