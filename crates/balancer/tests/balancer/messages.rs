@@ -128,11 +128,12 @@ async fn what_is_in_flight_is_finished_at_the_end() {
     let node = Stub::start().await;
     let serving = Serving::start(Settings::default(), &[&node]).await;
     node.behave(Behaviour::Waits);
+    // Connections are accepted in their order: this one is, when the node has a request of the next.
+    let mut idle = serving.connect().await;
     let mut in_flight = serving.connect().await;
     let request = format!("GET {MANIFEST} HTTP/1.1\r\nHost: h\r\n\r\n");
     in_flight.write_all(request.as_bytes()).await.unwrap();
     node.wait_for_heads(1).await;
-    let mut idle = serving.connect().await;
     serving.stop.cancel();
     assert_eq!(crate::read_all(&mut idle).await, "");
     node.behave(Behaviour::Answers);
