@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{JoinToken, NodeId, Role, UnixSeconds};
-use metadata::{Answer, Command, JoinTokenId, LogTime, Query, Refusal, Reply};
+use metadata::{Answer, ClusterView, Command, JoinTokenId, LogTime, Query, Refusal, Reply};
 use ports::Deadline;
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -222,19 +222,7 @@ impl Cluster {
     /// See [`AdminFailure`].
     pub async fn upgrade(&self) -> Result<u32, AdminFailure> {
         let shared = self.founded_member()?;
-        let deadline = Deadline::now() + ANSWER_TIME_MAX;
-        let answered = shared.store().read(Query::Cluster, deadline).await;
-        let format = match answered
-            .map_err(|e| AdminFailure::Failed(e.to_string()))?
-            .answer
-        {
-            Answer::Cluster(view) => view.format,
-            _ => {
-                return Err(AdminFailure::Failed(
-                    "the log does not tell its format".to_owned(),
-                ));
-            }
-        };
+        let format = cluster_view(shared).await?.format;
         if format >= metadata::FORMAT_MAX {
             return Err(AdminFailure::Failed(format!(
                 "the log has format {format}, the newest that this version of Holdfast knows: nothing is to be done"
@@ -311,6 +299,19 @@ async fn ask(
         Ok(Ok(reply)) => Ok(reply.into_inner()),
         Ok(Err(status)) => Err(AdminFailure::Failed(status.message().to_owned())),
         Err(_) => Err(AdminFailure::Failed(format!("node {node} does not answer"))),
+    }
+}
+
+/// The cluster as the log has it now.
+pub(crate) async fn cluster_view(shared: &Shared) -> Result<ClusterView, AdminFailure> {
+    let deadline = Deadline::now() + ANSWER_TIME_MAX;
+    let answered = shared.store().read(Query::Cluster, deadline).await;
+    match answered.map(|answered| answered.answer) {
+        Ok(Answer::Cluster(view)) => Ok(view),
+        Ok(_) => Err(AdminFailure::Failed(
+            "the log does not tell about the cluster".to_owned(),
+        )),
+        Err(failure) => Err(AdminFailure::Failed(failure.to_string())),
     }
 }
 

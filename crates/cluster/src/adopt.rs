@@ -4,16 +4,11 @@
 //! one may want to go back to it. Nobody but an operator can know that it never runs again. One entry of the log; it may be
 //! asked for again.
 
-use std::time::Duration;
-
-use metadata::{Answer, Command, Query};
-use ports::Deadline;
+use metadata::Command;
 use serde::Serialize;
 
-use crate::admin::{AdminFailure, propose};
+use crate::admin::{AdminFailure, cluster_view, propose};
 use crate::node::Cluster;
-
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Whose objects the cluster took over.
 #[derive(Debug, Serialize)]
@@ -33,13 +28,8 @@ impl Cluster {
         if shared.member().is_none() {
             return Err(AdminFailure::NotAMember);
         }
-        let deadline = Deadline::now() + ANSWER_TIME_MAX;
-        let answered = shared.store().read(Query::Cluster, deadline).await;
-        let answered = answered.map_err(|failure| AdminFailure::Failed(failure.to_string()))?;
-        let clusters: Vec<String> = match answered.answer {
-            Answer::Cluster(view) => view.borrowed_from().map(|id| id.to_string()).collect(),
-            _ => Vec::new(),
-        };
+        let view = cluster_view(shared).await?;
+        let clusters: Vec<String> = view.borrowed_from().map(|id| id.to_string()).collect();
         if clusters.is_empty() {
             return Ok(Adopted { clusters });
         }

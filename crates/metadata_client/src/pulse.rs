@@ -68,10 +68,9 @@ pub(crate) async fn beat(shared: Weak<Shared>) {
     let mut leader_answers = true;
     while let Some(client) = shared.upgrade() {
         let look = Arc::clone(&client.pulse.look);
-        let confirmed = tokio::select! {
-            confirmed = client.confirm(), if leader_answers => confirmed,
-            () = look.notified(), if leader_answers => client.confirm_by_anyone().await,
-            confirmed = client.confirm_by_anyone(), if !leader_answers => confirmed,
+        let confirmed = match leader_answers {
+            true => client.confirm_unless_called().await,
+            false => client.confirm_by_anyone().await,
         };
         metric::can_confirm(client.pulse.freshness.is_ready());
         drop(client);
@@ -100,6 +99,14 @@ impl Shared {
             }
         }
         Ok(self.pulse.index())
+    }
+
+    /// Asks the leader, or everyone as soon as somebody waits for it in vain.
+    async fn confirm_unless_called(&self) -> bool {
+        tokio::select! {
+            confirmed = self.confirm() => confirmed,
+            () = self.pulse.look.notified() => self.confirm_by_anyone().await,
+        }
     }
 
     /// Asks whoever leads, as far as is known, for a confirmation.

@@ -9,7 +9,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use metadata::{Answer, CORRECTION_MS_MIN, Command, LogTime, Query, UpkeepRow};
+use metadata::{CORRECTION_MS_MIN, Command, LogTime, UpkeepRow};
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use ports::{Deadline, MetadataStore};
@@ -121,10 +121,8 @@ impl Member {
     }
 
     fn time_and_upkeep(&self) -> (LogTime, UpkeepRow) {
-        match metadata::answer(&*self.tables.view(), &Query::Cluster) {
-            Ok(Answer::Cluster(view)) => (view.time, view.upkeep),
-            Ok(_) | Err(_) => (LogTime(0), UpkeepRow::default()),
-        }
+        let view = self.last_view();
+        view.map_or_else(Default::default, |view| (view.time, view.upkeep))
     }
 
     /// Looks at the clocks, shows what they say, and tells to what the log's time has to be set forward, if it has to.

@@ -118,7 +118,7 @@ impl TableStore {
             None => create(&path, settings.cache_bytes)?,
         };
         let applied = read_applied(&database)?;
-        let view = view(&database, applied.last)?;
+        let view = foreign_view(&database, applied.last)?;
         let (sender, _) = watch::channel(applied.last.map(|id| id.index));
         let open = Open {
             database,
@@ -294,6 +294,7 @@ impl TableStore {
         std::fs::rename(&fresh_path, &path)?;
         sync_folder(&self.settings.folder)?;
         let database = builder(self.settings.cache_bytes, false).open(&path)?;
+        foreign_view(&database, applied.last)?;
         open.retired = Some(std::mem::replace(&mut open.database, database));
         open.applied = applied;
         open.volatile_entries = 0;
@@ -426,12 +427,17 @@ fn write_applied(
     Ok(())
 }
 
-/// What readers see: nothing that this build does not understand.
 fn view(database: &Database, applied: Option<LogId>) -> Result<View, ApplyError> {
-    let view = View {
+    Ok(View {
         rows: database.begin_read()?.open_table(ROWS)?,
         applied,
-    };
+    })
+}
+
+/// The view of tables that this process did not make entry by entry, if this build understands them: what it applies itself is
+/// checked as it is applied.
+fn foreign_view(database: &Database, applied: Option<LogId>) -> Result<View, ApplyError> {
+    let view = view(database, applied)?;
     metadata::check_format(&view).map_err(ApplyError::State)?;
     Ok(view)
 }
