@@ -176,11 +176,6 @@ impl Builder {
             true => cluster.start_first(0)?,
             false => cluster.found(self.members, self.gateways)?,
         }
-        // It has found every place empty, and looks again only now and then.
-        cluster.wait_for("HAProxy to know a node", || {
-            let status = client::status_of(cluster.address(), "/readyz");
-            status.is_ok_and(|status| status == 200)
-        })?;
         Ok(cluster)
     }
 }
@@ -228,7 +223,17 @@ impl Cluster {
     fn start_first(&mut self, place: usize) -> anyhow::Result<()> {
         let environment = self.environment.clone();
         self.nodes[place].found(&environment)?;
-        self.nodes[place].wait_ready(READY_MAX)
+        self.nodes[place].wait_ready(READY_MAX)?;
+        self.wait_known()
+    }
+
+    /// Waits until HAProxy sends requests to a node. When every place was empty it finds out at its next look only, and
+    /// until then it says 503.
+    fn wait_known(&self) -> anyhow::Result<()> {
+        self.wait_for("HAProxy to know a node", || {
+            let status = client::status_of(self.address(), "/readyz");
+            status.is_ok_and(|status| status == 200)
+        })
     }
 
     /// The node at a place founds the cluster; gives the join token that `cluster init` prints.
@@ -403,7 +408,7 @@ impl Cluster {
         self.nodes[place].kill();
     }
 
-    /// Starts a node again that was killed or has stopped, and waits until it is ready.
+    /// Starts a node again that was killed or has stopped, and waits until it is ready and HAProxy knows a node.
     pub fn restart(&mut self, place: usize) -> anyhow::Result<()> {
         self.restart_with(place, &[])
     }
@@ -412,7 +417,8 @@ impl Cluster {
     pub fn restart_with(&mut self, place: usize, more: &[(String, String)]) -> anyhow::Result<()> {
         let environment: Vec<_> = self.environment.iter().chain(more).cloned().collect();
         self.nodes[place].start_again(&environment)?;
-        self.nodes[place].wait_ready(READY_MAX)
+        self.nodes[place].wait_ready(READY_MAX)?;
+        self.wait_known()
     }
 
     /// SIGTERM, and waits for the end, which must be a good one.
