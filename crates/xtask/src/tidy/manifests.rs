@@ -4,8 +4,14 @@ use toml::{Table, Value};
 
 use super::{Breach, Tree};
 
-/// The crate that may contain unsafe code, and so cannot inherit lints that forbid it.
-pub const UNSAFE_CRATE: &str = "hashing";
+/// The crates that may contain unsafe code, and so cannot inherit lints that forbid it: the one that ships, and those of
+/// tests that stand between a program and the C library.
+pub const UNSAFE_CRATES: &[(&str, &str)] = &[
+    ("hashing", "crates/hashing/"),
+    ("powerloss", "tests/powerloss/"),
+    ("sim", "tests/sim/"),
+    ("sim-real", "tests/sim-real/"),
+];
 
 /// One member of the workspace.
 pub struct Manifest {
@@ -98,11 +104,12 @@ pub fn versions_in_root(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Rule `lints`: only the one crate that defends its unsafe code sets lints of its own.
+/// Rule `lints`: only crates that defend their unsafe code set lints of their own.
 pub fn lints_inherited(tree: &Tree) -> Vec<Breach> {
+    let may = |member: &Manifest| UNSAFE_CRATES.iter().any(|(name, _)| *name == member.name);
     let strays = members(tree)
         .into_iter()
-        .filter(|member| !member.inherits_lints && member.name != UNSAFE_CRATE);
+        .filter(|member| !member.inherits_lints && !may(member));
     strays
         .map(|member| Breach::in_file(&member.path, "add `[lints]` with `workspace = true`"))
         .collect()

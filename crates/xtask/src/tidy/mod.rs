@@ -46,7 +46,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "unsafe",
-        says: "only `hashing` contains unsafe code",
+        says: "of what ships only `hashing` contains unsafe code",
         check: sources::no_unsafe,
     },
     Rule {
