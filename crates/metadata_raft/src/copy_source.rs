@@ -91,7 +91,7 @@ impl Member {
     /// When the disk cannot be read.
     pub async fn newest_state(&self) -> io::Result<Option<StateFile>> {
         let snapshots = self.snapshots.clone();
-        let newest = tokio::task::spawn_blocking(move || {
+        let newest = crate::blocking::blocking(move || {
             let Some((state, file)) = snapshots.newest()? else {
                 return Ok(None);
             };

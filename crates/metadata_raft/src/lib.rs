@@ -14,6 +14,7 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata".
 
+mod blocking;
 mod copy_source;
 mod failure;
 mod files;
@@ -31,6 +32,8 @@ mod read;
 mod read_index;
 mod recover;
 mod restoration;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod snapshot;
 mod stamper;
 mod start;

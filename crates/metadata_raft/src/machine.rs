@@ -37,7 +37,7 @@ fn stop(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 async fn blocking<T: Send + 'static, E: std::error::Error + Send + Sync + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
+    crate::blocking::blocking(work)
         .await
         .map_err(io::Error::other)?
         .map_err(stop)

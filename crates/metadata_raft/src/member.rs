@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use wire::MemberIdentity;
 
 use crate::OpenFailure;
+use crate::blocking::blocking;
 use crate::files::free_bytes;
 use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
@@ -160,8 +161,7 @@ impl Member {
         let opening = config.clone();
         let space = Arc::new(DiskSpace::default());
         let opening_space = Arc::clone(&space);
-        let opened =
-            tokio::task::spawn_blocking(move || Storage::open(&opening, nonce, opening_space));
+        let opened = blocking(move || Storage::open(&opening, nonce, opening_space));
         let storage = opened.await.map_err(|e| OpenFailure::NotStarted {
             reason: e.to_string(),
         })??;
@@ -285,7 +285,7 @@ impl Member {
             tracing::error!(%error, "the metadata log ended badly");
         }
         let tables = Arc::clone(&self.tables);
-        let durable = tokio::task::spawn_blocking(move || tables.close()).await;
+        let durable = blocking(move || tables.close()).await;
         if let Ok(Err(error)) = durable {
             tracing::error!(%error, "the metadata tables are not durable; the next start applies the log again");
         }
@@ -355,14 +355,13 @@ impl Member {
         shown.show(self);
         shown.count_uploads(self);
         let folder = self.config.data_dir.clone();
-        if let Ok(Ok(free)) = tokio::task::spawn_blocking(move || free_bytes(&folder)).await {
+        if let Ok(Ok(free)) = blocking(move || free_bytes(&folder)).await {
             metrics::gauge!(DISK_FREE).set(free as f64);
             self.space.set_free(free, self.config.free_bytes_min);
         }
         if self.tables.is_durable_commit_due() {
             let tables = Arc::clone(&self.tables);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tables.make_durable()).await
-            {
+            if let Ok(Err(error)) = blocking(move || tables.make_durable()).await {
                 tracing::error!(%error, "the metadata tables cannot be made durable; the log keeps what they lack");
             }
         }

@@ -15,6 +15,7 @@ use openraft::{Instant, RaftMetrics, ServerState};
 use ports::MetadataStore;
 use ports::metadata_store::metric;
 
+use crate::blocking::blocking;
 use crate::member::Member;
 use crate::types::{TypeConfig, vote_to_wire};
 
@@ -270,7 +271,7 @@ impl Shown {
         self.uploads_at = Some(std::time::Instant::now());
         let view = member.tables.view();
         // Nobody waits for it: it ends by itself.
-        drop(tokio::task::spawn_blocking(move || {
+        drop(tokio::spawn(blocking(move || {
             let all = view.count(TableId::Upload, UPLOADS_COUNTED_MAX);
             let ended = view.count(TableId::FinishedUpload, UPLOADS_COUNTED_MAX);
             match (all, ended) {
@@ -281,7 +282,7 @@ impl Shown {
                     tracing::warn!(%error, "open uploads cannot be counted");
                 }
             }
-        }));
+        })));
     }
 }
 

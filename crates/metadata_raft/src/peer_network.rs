@@ -1,6 +1,7 @@
 //! openraft's network to one peer: appends many at once over one stream, votes, hand-overs and snapshots.
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,9 +19,11 @@ use openraft::raft::{
 };
 use openraft::{AnyError, BasicNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use peers::{Code, Connections, PeerClient, Status};
+use tokio::sync::mpsc::Sender;
 use tokio_stream::wrappers::ReceiverStream;
 use wire::peer::{self, AppendReply, SnapshotName, SnapshotPiece};
 
+use crate::blocking::blocking;
 use crate::metric;
 use crate::snapshot::SnapshotFile;
 use crate::types::{
@@ -152,7 +155,7 @@ impl PeerNetwork {
         };
         let file = snapshot.snapshot;
         let summed = file.clone();
-        let (size, crc32) = tokio::task::spawn_blocking(move || summed.size_and_crc32())
+        let (size, crc32) = blocking(move || summed.size_and_crc32())
             .await
             .map_err(|error| broken(error.into()))?
             .map_err(broken)?;
@@ -168,27 +171,10 @@ impl PeerNetwork {
         let there = self.within(RPCTypes::InstallSnapshot, limit, asked).await?;
         let offset = there.into_inner().bytes.min(size);
         let (pieces, outgoing) = tokio::sync::mpsc::channel(PIECES_AHEAD);
-        tokio::task::spawn_blocking(move || {
-            let vote = vote_to_wire(&vote);
-            let mut next = Ok(SnapshotPiece::Start { vote, name, offset });
-            let mut at = offset;
-            loop {
-                let piece = match next {
-                    Ok(piece) => piece,
-                    Err(error) => {
-                        // The receiver finds that bytes are missing, and the sender tries again.
-                        tracing::error!(%error, "a snapshot cannot be read to be sent");
-                        return;
-                    }
-                };
-                if pieces.blocking_send(piece).is_err() || at == size {
-                    return;
-                }
-                let len = PIECE_BYTES.min(usize::try_from(size - at).unwrap_or(PIECE_BYTES));
-                next = file.piece(at, len).map(SnapshotPiece::Data);
-                at += len as u64;
-            }
-        });
+        let vote = vote_to_wire(&vote);
+        let start = SnapshotPiece::Start { vote, name, offset };
+        // It ends by itself, when nobody takes the pieces any more.
+        drop(tokio::spawn(read_pieces(file, start, offset..size, pieces)));
         let sent = client.send_snapshot(ReceiverStream::new(outgoing));
         let taken = self
             .within(RPCTypes::InstallSnapshot, INSTALL_TIME_MAX, sent)
@@ -197,6 +183,31 @@ impl PeerNetwork {
         Ok(SnapshotResponse::new(vote_from_wire(
             taken.into_inner().vote,
         )))
+    }
+}
+
+/// Reads a snapshot piece by piece, as fast as the pieces are taken.
+async fn read_pieces(
+    file: SnapshotFile,
+    start: SnapshotPiece,
+    range: Range<u64>,
+    pieces: Sender<SnapshotPiece>,
+) {
+    let mut next = start;
+    let mut at = range.start;
+    while pieces.send(next).await.is_ok() && at < range.end {
+        let len = PIECE_BYTES.min(usize::try_from(range.end - at).unwrap_or(PIECE_BYTES));
+        let (from, source) = (at, file.clone());
+        let piece = blocking(move || source.piece(from, len)).await;
+        next = match piece.map_err(std::io::Error::other).flatten() {
+            Ok(piece) => SnapshotPiece::Data(piece),
+            Err(error) => {
+                // The receiver finds that bytes are missing, and the sender tries again.
+                tracing::error!(%error, "a snapshot cannot be read to be sent");
+                return;
+            }
+        };
+        at += len as u64;
     }
 }
 

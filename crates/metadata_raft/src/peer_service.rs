@@ -127,7 +127,7 @@ async fn on_disk<T: Send + 'static>(
     mut incoming: OwnedMutexGuard<Incoming>,
     work: impl FnOnce(&mut Incoming) -> io::Result<T> + Send + 'static,
 ) -> Result<(OwnedMutexGuard<Incoming>, T), Status> {
-    let worked = tokio::task::spawn_blocking(move || {
+    let worked = crate::blocking::blocking(move || {
         let done = work(&mut incoming);
         (incoming, done)
     });

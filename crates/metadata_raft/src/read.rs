@@ -176,7 +176,7 @@ impl Member {
             | Query::DueDeletions { .. }
             | Query::Nodes => {
                 let query = query.clone();
-                tokio::task::spawn_blocking(move || metadata::answer(&*view, &query))
+                crate::blocking::blocking(move || metadata::answer(&*view, &query))
                     .await
                     .map_err(stopped)?
             }

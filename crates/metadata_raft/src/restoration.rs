@@ -153,7 +153,7 @@ impl Restoration {
         let (node, mut storage) = (self.node, self.storage);
         let group = alone(node, last);
         let (tables, snapshots) = (Arc::clone(&storage.tables), storage.snapshots.clone());
-        let made = tokio::task::spawn_blocking(move || {
+        let made = crate::blocking::blocking(move || {
             tables.succeed(from, successor, &group).map_err(content)?;
             let (applied, view) = tables.snapshot_view();
             let state = applied_to_wire(applied.last.as_ref(), &applied.membership);
@@ -187,7 +187,7 @@ impl Restoration {
         storage.log.save_vote(&vote).await.map_err(content)?;
         storage.log.purge(last).await.map_err(content)?;
         storage.log.close().await.map_err(content)?;
-        let closed = tokio::task::spawn_blocking(move || storage.tables.close());
+        let closed = crate::blocking::blocking(move || storage.tables.close());
         closed.await.map_err(content)?.map_err(content)?;
         Ok(restored)
     }

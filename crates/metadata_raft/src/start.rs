@@ -31,7 +31,7 @@ impl Member {
     /// When the folder cannot be written, or the log does not start in time.
     pub async fn admit(&self) -> Result<(), OpenFailure> {
         let (folder, start) = (self.config.data_dir.clone(), self.start.clone());
-        let confirmed = tokio::task::spawn_blocking(move || folder::confirm(&folder, &start));
+        let confirmed = crate::blocking::blocking(move || folder::confirm(&folder, &start));
         confirmed.await.map_err(|e| OpenFailure::NotStarted {
             reason: e.to_string(),
         })??;

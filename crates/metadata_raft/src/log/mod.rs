@@ -4,6 +4,7 @@
 
 mod index;
 mod recovery;
+mod requests;
 mod segment;
 mod space;
 mod store;

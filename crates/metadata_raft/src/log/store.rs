@@ -10,7 +10,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Sender, channel};
 
 use futures::Stream;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -20,10 +19,12 @@ use tokio::sync::oneshot;
 
 use super::index::{Found, Index};
 use super::recovery::recover;
+use super::requests::{Requests, closed};
 use super::segment::Record;
 use super::space::DiskSpace;
 use super::vote_file::VoteFile;
 use super::writer::{Done, Request, Writer};
+use crate::blocking::blocking;
 use crate::types::{LogId, RaftEntry, TypeConfig, Vote, decode_entry, encode_entry};
 
 /// One read from the log gives at most so many bytes of entries, or one entry.
@@ -43,7 +44,7 @@ pub(crate) struct LogSettings {
 pub(crate) struct LogStore {
     index: Arc<Mutex<Index>>,
     vote: Arc<Mutex<Option<Vote>>>,
-    requests: Sender<Request>,
+    requests: Requests,
     appended_bytes: Arc<AtomicU64>,
 }
 
@@ -73,14 +74,10 @@ impl LogStore {
             recovered.tail,
         );
         writer.prepare()?;
-        let (requests, receiver) = channel();
-        std::thread::Builder::new()
-            .name("metadata-log".to_owned())
-            .spawn(move || writer.run(&receiver))?;
         Ok(LogStore {
             index,
             vote: Arc::new(Mutex::new(vote)),
-            requests,
+            requests: Requests::to(writer)?,
             appended_bytes: Arc::new(AtomicU64::new(0)),
         })
     }
@@ -102,7 +99,7 @@ impl LogStore {
 
     async fn request(&self, make: impl FnOnce(Done) -> Request) -> io::Result<()> {
         let (done, result) = oneshot::channel();
-        self.requests.send(make(done)).map_err(|_| closed())?;
+        self.requests.send(make(done))?;
         result.await.map_err(|_| closed())?
     }
 
@@ -117,14 +114,10 @@ impl LogStore {
         if found.iter().all(|found| matches!(found, Found::Cached(_))) {
             return found.into_iter().map(load).collect();
         }
-        tokio::task::spawn_blocking(move || found.into_iter().map(load).collect())
+        blocking(move || found.into_iter().map(load).collect())
             .await
             .map_err(io::Error::other)?
     }
-}
-
-fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::BrokenPipe, "the metadata log is closed")
 }
 
 fn load(found: Found) -> io::Result<RaftEntry> {
@@ -294,12 +287,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         self.appended_bytes
             .fetch_add(bytes as u64, Ordering::Relaxed);
-        self.requests
-            .send(Request::Append {
-                entries: encoded,
-                flushed: callback,
-            })
-            .map_err(|_| closed())
+        self.requests.send(Request::Append {
+            entries: encoded,
+            flushed: callback,
+        })
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {

@@ -111,31 +111,66 @@ impl Writer {
                     None => return,
                 },
             };
-            match request {
-                Request::Append { entries, flushed } => self.append(entries, flushed, requests),
-                Request::SaveVote(vote, done) => {
-                    let result = self.attempt(|writer| writer.vote.save(&vote));
-                    drop(done.send(result));
-                }
-                Request::Truncate(last, done) => {
-                    let result = self.attempt(|writer| writer.truncate(last));
-                    drop(done.send(result));
-                }
-                Request::Purge(last, done) => {
-                    let result = self.attempt(|writer| writer.purge(&last));
-                    drop(done.send(result));
-                }
-                Request::Close(done) => {
-                    let result = self
-                        .attempt(|writer| writer.write_frame(FrameBuilder::closed(), Vec::new()));
-                    drop(done.send(result));
-                    return;
-                }
-            }
-            if self.spare.is_none() && !self.space.is_full() && self.failed.is_none() {
-                self.prepare_spare();
+            if !self.serve(request, requests) {
+                return;
             }
         }
+    }
+
+    /// The same as [`Writer::run`], in a task, as simulations have it.
+    #[cfg(feature = "simulation")]
+    pub(crate) async fn run_as_task(
+        mut self,
+        requests: Receiver<Request>,
+        arrived: Arc<tokio::sync::Notify>,
+    ) {
+        loop {
+            let request = match self.waiting.take() {
+                Some(request) => Ok(request),
+                None => requests.try_recv(),
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(std::sync::mpsc::TryRecvError::Empty) => {
+                    arrived.notified().await;
+                    continue;
+                }
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+            };
+            crate::simulation::disk_pause().await;
+            if !self.serve(request, &requests) {
+                return;
+            }
+        }
+    }
+
+    /// Does what is asked for; `false` when that was the last.
+    fn serve(&mut self, request: Request, requests: &Receiver<Request>) -> bool {
+        match request {
+            Request::Append { entries, flushed } => self.append(entries, flushed, requests),
+            Request::SaveVote(vote, done) => {
+                let result = self.attempt(|writer| writer.vote.save(&vote));
+                drop(done.send(result));
+            }
+            Request::Truncate(last, done) => {
+                let result = self.attempt(|writer| writer.truncate(last));
+                drop(done.send(result));
+            }
+            Request::Purge(last, done) => {
+                let result = self.attempt(|writer| writer.purge(&last));
+                drop(done.send(result));
+            }
+            Request::Close(done) => {
+                let result =
+                    self.attempt(|writer| writer.write_frame(FrameBuilder::closed(), Vec::new()));
+                drop(done.send(result));
+                return false;
+            }
+        }
+        if self.spare.is_none() && !self.space.is_full() && self.failed.is_none() {
+            self.prepare_spare();
+        }
+        true
     }
 
     fn next(&mut self, requests: &Receiver<Request>) -> Option<Request> {

@@ -1,0 +1,71 @@
+//! What a simulation may say and see: that a thread is one of a run, and what a member holds.
+//!
+//! Only with the feature `simulation`, which only builds of tests have. A member decides nothing by it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use metadata::LogIndex;
+use redb::ReadableTable;
+
+use crate::member::Member;
+
+thread_local! {
+    static PAUSE: Cell<Option<fn() -> Duration>> = const { Cell::new(None) };
+}
+
+/// From now on every member of this thread does its work in its tasks, with no thread of its own. Each piece of work waits
+/// before it begins, for as long as `disk` says.
+pub fn begin(disk: fn() -> Duration) {
+    PAUSE.set(Some(disk));
+}
+
+/// Whether this thread is one of a simulation.
+pub(crate) fn is_on() -> bool {
+    PAUSE.get().is_some()
+}
+
+/// The time that the disk takes.
+pub(crate) async fn disk_pause() {
+    let pause = PAUSE.get().map_or(Duration::ZERO, |pause| pause());
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// What a member has applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateHash {
+    /// The last entry.
+    pub index: LogIndex,
+    /// The term of that entry.
+    pub term: u64,
+    /// Of every row.
+    pub rows: u64,
+}
+
+impl Member {
+    /// What this member has applied; `None` when that is nothing.
+    #[must_use]
+    pub fn state_hash(&self) -> Option<StateHash> {
+        let view = self.tables.view();
+        let applied = view.applied?;
+        let (mut keys, mut rows) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
+        for item in view.rows.iter().ok()? {
+            let (key, row) = item.ok()?;
+            keys.update(key.value());
+            rows.update(row.value());
+        }
+        Some(StateHash {
+            index: LogIndex(applied.index),
+            term: applied.leader_id.term,
+            rows: u64::from(keys.finalize()) << 32 | u64::from(rows.finalize()),
+        })
+    }
+
+    /// The last applied entry, without looking at the rows.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        self.tables.view().applied.map_or(0, |id| id.index)
+    }
+}
