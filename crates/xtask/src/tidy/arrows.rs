@@ -63,7 +63,8 @@ const CRATES: &[(&str, Uses)] = &[
     ("balancer", These(&[])),
     ("holdfast", All),
     ("xtask", These(&[])),
-    ("holdfast-load", These(&[])),
+    ("linearizability", These(&[])),
+    ("holdfast-load", These(&["linearizability"])),
     ("harness", These(&["oci"])),
 ];
 
