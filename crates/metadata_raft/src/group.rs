@@ -259,7 +259,7 @@ impl Member {
     /// Whether this member leads, as far as it knows.
     #[must_use]
     pub fn leads(&self) -> bool {
-        self.raft.metrics().borrow_watched().state == ServerState::Leader
+        self.raft.server_metrics().borrow_watched().state == ServerState::Leader
     }
 }
 

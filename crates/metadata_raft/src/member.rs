@@ -259,13 +259,23 @@ impl Member {
     /// Waits until the log has ended without being shut down, because its disk failed or its state contradicts itself,
     /// and tells why. Such a member never comes back by itself: the process has to end.
     pub async fn ended(&self) -> String {
-        let mut metrics = self.raft.metrics();
+        match self.until_fatal().await {
+            Some(fatal) => fatal,
+            None => "it ended".to_owned(),
+        }
+    }
+
+    /// Waits until the log has ended, and tells why if it says so. What it says of each entry wakes nobody here.
+    async fn until_fatal(&self) -> Option<String> {
+        let mut changes = self.raft.server_metrics();
         loop {
-            if let Err(fatal) = &metrics.borrow_watched().running_state {
-                return fatal.to_string();
+            // The last that it says is that it ends.
+            let ended = changes.changed().await.is_err();
+            if let Err(fatal) = &self.raft.metrics().borrow_watched().running_state {
+                return Some(fatal.to_string());
             }
-            if metrics.changed().await.is_err() {
-                return "it ended".to_owned();
+            if ended {
+                return None;
             }
         }
     }
@@ -337,17 +347,9 @@ impl Member {
     /// a member answers nothing any more: the process should end, so that it is started again or looked at. Never
     /// returns for a member that is shut down.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let state = metrics.borrow_and_update().running_state.clone();
-            if let Err(fatal) = state
-                && !self.stopping.load(Ordering::Acquire)
-            {
-                return fatal.to_string();
-            }
-            if metrics.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+        match self.until_fatal().await {
+            Some(fatal) if !self.stopping.load(Ordering::Acquire) => fatal,
+            _ => std::future::pending().await,
         }
     }
 

@@ -121,7 +121,7 @@ impl Member {
     }
 
     fn is_alone(&self) -> bool {
-        let metrics = self.raft.metrics();
+        let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.membership().voter_ids().count() <= 1
     }
@@ -134,8 +134,16 @@ impl Member {
     ) -> Result<Reply, MetadataFailure> {
         let mut may_have_effect = false;
         let mut last_problem = "no member led the group".to_owned();
+        let mut news = self.raft.server_metrics();
         loop {
-            let attempt = match self.attempt_here(&entry, deadline).await {
+            // What happens from here on is news after the attempt.
+            news.borrow_and_update();
+            let here = match self.other_leader() {
+                // It would only be told so by its log, which has other things to do.
+                Some(leader) => Attempt::Elsewhere(Some(leader)),
+                None => self.attempt_here(&entry, deadline).await,
+            };
+            let attempt = match here {
                 Attempt::Elsewhere(Some((leader, address))) if leader != self.config.node_id => {
                     tokio::select! {
                         attempt = self.attempt_at(leader, &address, &entry, deadline) => attempt,
@@ -159,7 +167,9 @@ impl Member {
                     return Err(MetadataFailure::OutcomeUnknown { reason });
                 }
             }
-            self.news(deadline).await;
+            let wait = (Deadline::now() + NEWS_WAIT).min(deadline);
+            // Both outcomes mean: look again.
+            drop(tokio::time::timeout_at(wait, news.changed()).await);
             if deadline <= Deadline::now() {
                 let reason =
                     format!("no reply before the deadline; the last problem: {last_problem}");
@@ -170,6 +180,15 @@ impl Member {
                 });
             }
         }
+    }
+
+    /// The other member that leads, as far as this one knows, and where it is.
+    fn other_leader(&self) -> Option<(u64, String)> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let leader = metrics.current_leader?;
+        let at = metrics.membership_config.membership().get_node(&leader)?;
+        (leader != self.config.node_id).then(|| (leader, at.addr.clone()))
     }
 
     async fn attempt_here(&self, entry: &Arc<Entry>, deadline: Deadline) -> Attempt {
@@ -262,16 +281,6 @@ impl Member {
             Attempt::Refused(reason) => ProposeReply::Unavailable(reason),
             Attempt::Unknown(reason) | Attempt::Stopped(reason) => ProposeReply::Unknown(reason),
         }
-    }
-
-    /// Waits until something about the group has changed, a moment at most.
-    async fn news(&self, deadline: Deadline) {
-        let mut metrics = self.raft.metrics();
-        // What happened before counts as seen, or this would never wait.
-        metrics.borrow_and_update();
-        let wait = (Deadline::now() + NEWS_WAIT).min(deadline);
-        // Both outcomes mean: look again.
-        drop(tokio::time::timeout_at(wait, metrics.changed()).await);
     }
 }
 

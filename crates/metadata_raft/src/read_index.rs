@@ -153,7 +153,8 @@ impl Confirmer {
 
 /// Waits until another one is known to lead.
 pub(crate) async fn another_leads(raft: &RaftHandle, than: u64) {
-    let mut metrics = raft.metrics();
+    // Who leads changes rarely; what else is told of the group, with each entry.
+    let mut metrics = raft.server_metrics();
     while metrics
         .borrow_and_update()
         .current_leader
