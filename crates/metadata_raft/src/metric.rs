@@ -104,12 +104,8 @@ fn describe_log() {
     );
     describe_counter!(LOG_BYTES, Unit::Bytes, "Bytes written to the log");
     describe_histogram!(APPEND_BATCH, "Entries that one write to the log holds");
-    describe_histogram!(APPLY_BATCH, "Entries that one transaction applies");
-    describe_histogram!(
-        APPLY_SECONDS,
-        Unit::Seconds,
-        "How long a transaction takes to apply its entries"
-    );
+    describe_histogram!(APPLY_BATCH, "Entries that are applied together");
+    describe_histogram!(APPLY_SECONDS, Unit::Seconds, "How long applying them takes");
     describe_gauge!(
         DISK_FREE,
         Unit::Bytes,

@@ -3,10 +3,10 @@
 //! Only with the feature `simulation`, which only builds of tests have. A member decides nothing by it.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use metadata::LogIndex;
-use redb::ReadableTable;
 
 use crate::member::Member;
 
@@ -51,11 +51,12 @@ impl Member {
         let view = self.tables.view();
         let applied = view.applied?;
         let (mut keys, mut rows) = (crc32fast::Hasher::new(), crc32fast::Hasher::new());
-        for item in view.rows.iter().ok()? {
-            let (key, row) = item.ok()?;
-            keys.update(key.value());
-            rows.update(row.value());
-        }
+        let hashed = view.rows.visit(&[0], &[u8::MAX], |key, row| {
+            keys.update(key);
+            rows.update(row);
+            Ok::<_, redb::StorageError>(ControlFlow::Continue(()))
+        });
+        hashed.ok()?;
         Some(StateHash {
             index: LogIndex(applied.index),
             term: applied.leader_id.term,

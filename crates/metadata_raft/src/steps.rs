@@ -10,8 +10,8 @@ pub(crate) const ROLL_BEFORE_RENAME: &str = "metadata.roll.before_rename";
 pub(crate) const ROLL_AFTER_RENAME: &str = "metadata.roll.after_rename";
 pub(crate) const VOTE_BEFORE_SYNC: &str = "metadata.vote.before_sync";
 pub(crate) const VOTE_AFTER_SYNC: &str = "metadata.vote.after_sync";
-pub(crate) const APPLY_BEFORE_COMMIT: &str = "metadata.apply.before_commit";
-pub(crate) const APPLY_AFTER_COMMIT: &str = "metadata.apply.after_commit";
+pub(crate) const APPLY_BEFORE_PUBLISH: &str = "metadata.apply.before_publish";
+pub(crate) const APPLY_AFTER_PUBLISH: &str = "metadata.apply.after_publish";
 pub(crate) const DURABLE_BEFORE_COMMIT: &str = "metadata.durable.before_commit";
 pub(crate) const DURABLE_AFTER_COMMIT: &str = "metadata.durable.after_commit";
 pub(crate) const SNAPSHOT_BEFORE_WRITE: &str = "metadata.snapshot.before_write";
@@ -29,8 +29,8 @@ pub const STEPS: &[&str] = &[
     ROLL_AFTER_RENAME,
     VOTE_BEFORE_SYNC,
     VOTE_AFTER_SYNC,
-    APPLY_BEFORE_COMMIT,
-    APPLY_AFTER_COMMIT,
+    APPLY_BEFORE_PUBLISH,
+    APPLY_AFTER_PUBLISH,
     DURABLE_BEFORE_COMMIT,
     DURABLE_AFTER_COMMIT,
     SNAPSHOT_BEFORE_WRITE,

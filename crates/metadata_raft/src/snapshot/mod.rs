@@ -11,12 +11,12 @@ mod incoming;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use metadata::TableId;
-use redb::ReadableTable;
 
 use crate::files::sync_folder;
 use crate::metric;
@@ -41,6 +41,12 @@ pub(crate) enum SnapshotFailure {
     Damaged { path: String, problem: String },
     #[error("the tables cannot take or give a snapshot: {0}")]
     Store(String),
+}
+
+impl From<redb::StorageError> for SnapshotFailure {
+    fn from(error: redb::StorageError) -> Self {
+        SnapshotFailure::Store(error.to_string())
+    }
 }
 
 /// A whole snapshot.
@@ -155,7 +161,6 @@ impl SnapshotFolder {
 }
 
 fn write_file(path: &Path, state: &wire::AppliedState, view: &View) -> Result<(), SnapshotFailure> {
-    let store = |e: redb::StorageError| SnapshotFailure::Store(e.to_string());
     let mut out = BufWriter::new(File::create(path)?);
     let header = wire::SnapshotHeader {
         state: state.clone(),
@@ -168,28 +173,29 @@ fn write_file(path: &Path, state: &wire::AppliedState, view: &View) -> Result<()
     let mut count = 0;
     let mut rows = Vec::new();
     let mut bytes = 0;
-    for item in view.rows.iter().map_err(store)? {
-        let (key, row) = item.map_err(store)?;
-        let (number, key) = key
-            .value()
-            .split_first()
-            .ok_or_else(|| SnapshotFailure::Store("an empty key".into()))?;
-        let table = TableId::from_number(*number).ok_or_else(|| {
-            SnapshotFailure::Store(format!("table {number} is unknown to this build"))
+    let (first, end) = ([0], [u8::MAX]);
+    view.rows
+        .visit(&first, &end, |key, row| -> Result<_, SnapshotFailure> {
+            let (number, key) = key
+                .split_first()
+                .ok_or_else(|| SnapshotFailure::Store("an empty key".into()))?;
+            let table = TableId::from_number(*number).ok_or_else(|| {
+                SnapshotFailure::Store(format!("table {number} is unknown to this build"))
+            })?;
+            bytes += key.len() + row.len();
+            count += 1;
+            rows.push(wire::SnapshotRow {
+                table,
+                key: Bytes::copy_from_slice(key),
+                row: Bytes::copy_from_slice(row),
+            });
+            if bytes >= CHUNK_BYTES {
+                write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
+                rows.clear();
+                bytes = 0;
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
-        bytes += key.len() + row.value().len();
-        count += 1;
-        rows.push(wire::SnapshotRow {
-            table,
-            key: Bytes::copy_from_slice(key),
-            row: Bytes::copy_from_slice(row.value()),
-        });
-        if bytes >= CHUNK_BYTES {
-            write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
-            rows.clear();
-            bytes = 0;
-        }
-    }
     if !rows.is_empty() {
         write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
     }

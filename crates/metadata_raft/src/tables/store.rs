@@ -1,6 +1,6 @@
-//! The redb file: opening, applying batches, durable commits, and building it anew from a snapshot.
+//! The tables as the log drives them: applying batches, writing what they changed to the file, and building it anew from a
+//! snapshot.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,24 +9,26 @@ use arc_swap::ArcSwap;
 use metadata::{ApplyFailure, ClusterId, LogIndex, Reply};
 use openraft::EntryPayload;
 use parking_lot::Mutex;
-use redb::{Database, Durability, ReadableDatabase};
+use redb::Database;
 use tokio::sync::watch;
 
-use super::adapter::{APPLIED, Changes, META, ROWS, View, full_key};
+use super::adapter::{Layers, ROWS, View, full_key};
+use super::file::{
+    begin_durable, builder, create, open_existing, read_applied, rows_of, write_applied,
+};
 use crate::files::{free_bytes, sync_folder};
 use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile};
 use crate::steps;
-use crate::types::{
-    LogId, RaftEntry, StoredMembership, StoredRecordError, applied_from_wire, applied_to_wire,
-};
+use crate::types::{LogId, RaftEntry, StoredMembership, StoredRecordError, applied_from_wire};
 
 const FILE_NAME: &str = "tables.redb";
-/// Files up to this size are checked whole when they are opened; larger ones would delay the start too long.
-const CHECKED_WHOLE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// A batch whose commit is durable is due after so much time or so many entries.
-const DURABLE_EVERY: Duration = Duration::from_secs(5);
-const DURABLE_EVERY_ENTRIES: usize = 50_000;
+/// What was changed is written after so much time,
+const WRITTEN_EVERY: Duration = Duration::from_secs(5);
+/// or when it takes so much memory.
+const WRITTEN_EVERY_BYTES: usize = 4 * 1024 * 1024;
+/// Those who apply wait for the writing when what came meanwhile takes so much.
+const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Sizes of the tables.
 #[derive(Debug, Clone)]
@@ -84,20 +86,65 @@ pub(crate) struct Applied {
     pub(crate) membership: StoredMembership,
 }
 
+/// Whether changes should be written to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// They are few, or are being written.
+    Small,
+    /// They should be, while others go on.
+    Due,
+    /// Nothing more should be applied before they are.
+    Full,
+}
+
 struct Open {
-    database: Database,
+    database: Arc<Database>,
     /// The database before the last install: readers that began on it may finish.
-    retired: Option<Database>,
+    retired: Option<Arc<Database>>,
     applied: Applied,
-    /// What was applied since the last durable commit.
-    volatile_entries: usize,
-    durable_at: Instant,
+    layers: Layers,
+    /// What was applied and is not being written.
+    fresh_entries: usize,
+    /// How far the tables had come when what is being written was frozen; `None` when all of that is in the file.
+    frozen: Option<Applied>,
+    written_at: Instant,
+}
+
+impl Open {
+    fn new(database: Database) -> Result<Open, ApplyError> {
+        let applied = read_applied(&database)?;
+        let layers = Layers::of_file(rows_of(&database)?);
+        // What is applied here is looked at as it is applied; what was not may be of a later build.
+        metadata::check_format(&layers).map_err(ApplyError::State)?;
+        Ok(Open {
+            database: Arc::new(database),
+            retired: None,
+            applied,
+            layers,
+            fresh_entries: 0,
+            frozen: None,
+            written_at: Instant::now(),
+        })
+    }
+
+    fn view(&self) -> View {
+        View {
+            rows: self.layers.clone(),
+            applied: self.applied.last,
+        }
+    }
+
+    fn is_written(&self) -> bool {
+        self.fresh_entries == 0 && self.frozen.is_none()
+    }
 }
 
 /// See the module.
 pub(crate) struct TableStore {
     settings: TableSettings,
-    /// `None` once it is closed.
+    /// Held by who writes to the file, and taken before `open`.
+    writing: Mutex<()>,
+    /// `None` once it is closed. Held for moments, so that those who apply do not wait for the disk.
     open: Mutex<Option<Open>>,
     view: ArcSwap<View>,
     applied: watch::Sender<Option<u64>>,
@@ -117,20 +164,13 @@ impl TableStore {
             Some(database) => database,
             None => create(&path, settings.cache_bytes)?,
         };
-        let applied = read_applied(&database)?;
-        let view = foreign_view(&database, applied.last)?;
-        let (sender, _) = watch::channel(applied.last.map(|id| id.index));
-        let open = Open {
-            database,
-            retired: None,
-            applied,
-            volatile_entries: 0,
-            durable_at: Instant::now(),
-        };
+        let open = Open::new(database)?;
+        let (sender, _) = watch::channel(open.applied.last.map(|id| id.index));
         Ok(TableStore {
             settings,
+            writing: Mutex::new(()),
+            view: ArcSwap::from_pointee(open.view()),
             open: Mutex::new(Some(open)),
-            view: ArcSwap::from_pointee(view),
             applied: sender,
         })
     }
@@ -158,62 +198,59 @@ impl TableStore {
             .unwrap_or_default()
     }
 
-    /// Applies `entries` in one transaction and publishes the state after them. Blocks; runs off the runtime.
+    /// Applies `entries`, all or, when one cannot be, none of them, and publishes the state after them. May wait for the disk
+    /// where rows are looked up that are in the file only.
     pub(crate) fn apply(&self, entries: &[RaftEntry]) -> Result<Vec<Option<Reply>>, ApplyError> {
         let started = Instant::now();
         let mut guard = self.open.lock();
         let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         let mut applied = open.applied.clone();
-        let mut transaction = open.database.begin_write()?;
-        let due = open.volatile_entries + entries.len() >= DURABLE_EVERY_ENTRIES
-            || open.durable_at.elapsed() >= DURABLE_EVERY;
-        let durable = due && self.has_room();
-        set_durability(&mut transaction, durable)?;
+        let mut layers = open.layers.clone();
         let mut replies = Vec::with_capacity(entries.len());
-        {
-            let mut changes = Changes(transaction.open_table(ROWS)?);
-            for entry in entries {
-                let index = entry.log_id.index;
-                replies.push(match &entry.payload {
-                    EntryPayload::Blank => None,
-                    EntryPayload::Normal(proposal) => Some(
-                        metadata::apply(&mut changes, LogIndex(index), &proposal.0)
-                            .map_err(|failure| ApplyError::Apply { index, failure })?,
-                    ),
-                    EntryPayload::Membership(membership) => {
-                        applied.membership =
-                            StoredMembership::new(Some(entry.log_id), membership.clone());
-                        None
-                    }
-                });
-                applied.last = Some(entry.log_id);
-            }
-            write_applied(&transaction, &applied)?;
-        }
-        steps::reached(if durable {
-            steps::DURABLE_BEFORE_COMMIT
-        } else {
-            steps::APPLY_BEFORE_COMMIT
-        });
-        transaction.commit()?;
-        steps::reached(if durable {
-            steps::DURABLE_AFTER_COMMIT
-        } else {
-            steps::APPLY_AFTER_COMMIT
-        });
-        open.volatile_entries = if durable {
-            0
-        } else {
-            open.volatile_entries + entries.len()
-        };
-        if durable {
-            open.durable_at = Instant::now();
+        for entry in entries {
+            let index = entry.log_id.index;
+            replies.push(match &entry.payload {
+                EntryPayload::Blank => None,
+                EntryPayload::Normal(proposal) => Some(
+                    metadata::apply(&mut layers, LogIndex(index), &proposal.0)
+                        .map_err(|failure| ApplyError::Apply { index, failure })?,
+                ),
+                EntryPayload::Membership(membership) => {
+                    applied.membership =
+                        StoredMembership::new(Some(entry.log_id), membership.clone());
+                    None
+                }
+            });
+            applied.last = Some(entry.log_id);
         }
         open.applied = applied;
-        self.publish(open)?;
+        open.layers = layers;
+        open.fresh_entries += entries.len();
+        steps::reached(steps::APPLY_BEFORE_PUBLISH);
+        self.publish(open);
+        steps::reached(steps::APPLY_AFTER_PUBLISH);
         metrics::histogram!(metric::APPLY_BATCH).record(entries.len() as f64);
         metrics::histogram!(metric::APPLY_SECONDS).record(started.elapsed().as_secs_f64());
         Ok(replies)
+    }
+
+    /// Whether what was applied should be written before or while more is applied.
+    pub(crate) fn backlog(&self) -> Backlog {
+        let guard = self.open.lock();
+        let Some(open) = guard.as_ref() else {
+            return Backlog::Small;
+        };
+        let backlog = match open.layers.fresh_bytes() {
+            UNWRITTEN_BYTES_MAX.. => Backlog::Full,
+            WRITTEN_EVERY_BYTES.. if open.frozen.is_none() => Backlog::Due,
+            _ => Backlog::Small,
+        };
+        drop(guard);
+        // Without room the log takes nothing more soon.
+        if backlog != Backlog::Small && !self.has_room() {
+            return Backlog::Small;
+        }
+        backlog
     }
 
     /// Whether the disk has room for a durable commit.
@@ -221,23 +258,68 @@ impl TableStore {
         free_bytes(&self.settings.folder).is_ok_and(|free| free >= self.settings.free_bytes_min)
     }
 
-    /// Makes durable what was applied so far. Blocks; runs off the runtime.
+    /// Writes what was applied so far to the file, where it is durable. Others go on applying meanwhile. May be called again
+    /// after a failure. Blocks; runs off the runtime.
     pub(crate) fn make_durable(&self) -> Result<(), ApplyError> {
+        let _writing = self.writing.lock();
+        // What could not be written before goes first.
+        self.write_frozen()?;
+        self.freeze()?;
+        self.write_frozen()
+    }
+
+    /// Makes durable what was applied so far, if that can be had: the log keeps what the file lacks, and it is tried again.
+    pub(crate) fn write_beside(&self) {
+        if let Err(error) = self.make_durable() {
+            tracing::error!(%error, "the metadata tables cannot be made durable; the log keeps what they lack");
+        }
+    }
+
+    fn freeze(&self) -> Result<(), ApplyError> {
         let mut guard = self.open.lock();
         let open = guard.as_mut().ok_or(ApplyError::Closed)?;
-        if open.volatile_entries == 0 {
-            return Ok(());
+        if open.fresh_entries > 0 {
+            open.layers.freeze();
+            open.frozen = Some(open.applied.clone());
+            open.fresh_entries = 0;
+            self.publish(open);
         }
-        let mut transaction = open.database.begin_write()?;
-        set_durability(&mut transaction, true)?;
-        write_applied(&transaction, &open.applied)?;
+        Ok(())
+    }
+
+    fn write_frozen(&self) -> Result<(), ApplyError> {
+        let (database, changes, applied) = {
+            let guard = self.open.lock();
+            let open = guard.as_ref().ok_or(ApplyError::Closed)?;
+            let Some(applied) = open.frozen.clone() else {
+                return Ok(());
+            };
+            let changes = open.layers.frozen().clone();
+            (Arc::clone(&open.database), changes, applied)
+        };
+        let transaction = begin_durable(&database)?;
+        {
+            let mut rows = transaction.open_table(ROWS)?;
+            for (key, row) in changes.iter() {
+                match row {
+                    Some(row) => drop(rows.insert(key.as_ref(), row.as_ref())?),
+                    None => drop(rows.remove(key.as_ref())?),
+                }
+            }
+        }
+        write_applied(&transaction, &applied)?;
         steps::reached(steps::DURABLE_BEFORE_COMMIT);
         transaction.commit()?;
         steps::reached(steps::DURABLE_AFTER_COMMIT);
-        open.volatile_entries = 0;
-        open.durable_at = Instant::now();
+        let file = rows_of(&database)?;
+        let mut guard = self.open.lock();
+        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
+        open.layers.written(file);
+        open.frozen = None;
         open.retired = None;
-        self.publish(open)
+        open.written_at = Instant::now();
+        self.publish(open);
+        Ok(())
     }
 
     /// Makes everything durable and gives the file back, so that it may be opened again. Blocks.
@@ -250,9 +332,8 @@ impl TableStore {
     /// Whether a durable commit is due although nothing more is applied.
     pub(crate) fn is_durable_commit_due(&self) -> bool {
         let guard = self.open.lock();
-        guard.as_ref().is_some_and(|open| {
-            open.volatile_entries > 0 && open.durable_at.elapsed() >= DURABLE_EVERY
-        }) && self.has_room()
+        let due = |open: &Open| !open.is_written() && open.written_at.elapsed() >= WRITTEN_EVERY;
+        guard.as_ref().is_some_and(due) && self.has_room()
     }
 
     /// One state and how far it has come, for a snapshot. Later commits do not change it.
@@ -272,8 +353,7 @@ impl TableStore {
             std::fs::remove_file(&fresh_path)?;
         }
         let database = create(&fresh_path, self.settings.cache_bytes)?;
-        let mut transaction = database.begin_write()?;
-        set_durability(&mut transaction, true)?;
+        let transaction = begin_durable(&database)?;
         let applied = {
             let mut rows = transaction.open_table(ROWS)?;
             let state = snapshot.read(|row| {
@@ -288,18 +368,17 @@ impl TableStore {
         transaction.commit()?;
         // Closed before it is renamed, so that what is opened under the final name is whole.
         drop(database);
+        let _writing = self.writing.lock();
         let mut guard = self.open.lock();
         let open = guard.as_mut().ok_or(ApplyError::Closed)?;
         let path = self.settings.folder.join(FILE_NAME);
         std::fs::rename(&fresh_path, &path)?;
         sync_folder(&self.settings.folder)?;
-        let database = builder(self.settings.cache_bytes, false).open(&path)?;
-        foreign_view(&database, applied.last)?;
-        open.retired = Some(std::mem::replace(&mut open.database, database));
-        open.applied = applied;
-        open.volatile_entries = 0;
-        open.durable_at = Instant::now();
-        self.publish(open)
+        let fresh = Open::new(builder(self.settings.cache_bytes, false).open(&path)?)?;
+        let before = std::mem::replace(open, fresh);
+        open.retired = Some(before.database);
+        self.publish(open);
+        Ok(())
     }
 
     /// Makes the state that of another cluster, and the group another one; durable when it returns. Blocks.
@@ -309,135 +388,25 @@ impl TableStore {
         successor: ClusterId,
         group: &StoredMembership,
     ) -> Result<(), ApplyError> {
-        let mut guard = self.open.lock();
-        let open = guard.as_mut().ok_or(ApplyError::Closed)?;
-        let applied = Applied {
-            last: open.applied.last,
-            membership: group.clone(),
-        };
-        let mut transaction = open.database.begin_write()?;
-        set_durability(&mut transaction, true)?;
         {
-            let mut changes = Changes(transaction.open_table(ROWS)?);
-            metadata::succeed(&mut changes, from, successor).map_err(ApplyError::State)?;
+            let mut guard = self.open.lock();
+            let open = guard.as_mut().ok_or(ApplyError::Closed)?;
+            let mut layers = open.layers.clone();
+            metadata::succeed(&mut layers, from, successor).map_err(ApplyError::State)?;
+            open.layers = layers;
+            open.applied.membership = group.clone();
+            open.fresh_entries += 1;
+            self.publish(open);
         }
-        write_applied(&transaction, &applied)?;
-        transaction.commit()?;
-        open.applied = applied;
-        open.volatile_entries = 0;
-        open.durable_at = Instant::now();
-        self.publish(open)
+        self.make_durable()
     }
 
-    fn publish(&self, open: &Open) -> Result<(), ApplyError> {
-        self.view
-            .store(Arc::new(view(&open.database, open.applied.last)?));
+    fn publish(&self, open: &Open) {
+        self.view.store(Arc::new(open.view()));
         let index = open.applied.last.map(|id| id.index);
         if let Some(index) = index {
             metrics::gauge!(metric::APPLIED_INDEX).set(index as f64);
         }
         self.applied.send_replace(index);
-        Ok(())
     }
-}
-
-fn builder(cache_bytes: usize, check: bool) -> redb::Builder {
-    let mut builder = Database::builder();
-    builder
-        .set_cache_size(cache_bytes)
-        .set_check_integrity_on_open(check);
-    builder
-}
-
-/// `None` when the file is damaged; it is then out of the way.
-fn open_existing(path: &Path, cache_bytes: usize) -> Option<Database> {
-    let small = path
-        .metadata()
-        .is_ok_and(|meta| meta.len() <= CHECKED_WHOLE_BYTES_MAX);
-    // redb says that opening a damaged file may panic. A file that it cannot judge is as good as damaged.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let database = builder(cache_bytes, small)
-            .open(path)
-            .map_err(|e| e.to_string())?;
-        read_applied(&database).map_err(|e| e.to_string())?;
-        Ok::<_, String>(database)
-    }));
-    let problem = match opened {
-        Ok(Ok(database)) => return Some(database),
-        Ok(Err(problem)) => problem,
-        Err(_) => "its pages contradict each other".to_owned(),
-    };
-    let aside = path.with_extension("redb.damaged");
-    let moved = std::fs::rename(path, &aside);
-    tracing::error!(
-        %problem,
-        aside = %aside.display(),
-        moved = moved.is_ok(),
-        "the metadata tables are damaged: they are rebuilt from the last snapshot and the log"
-    );
-    None
-}
-
-fn create(path: &Path, cache_bytes: usize) -> Result<Database, ApplyError> {
-    let database = builder(cache_bytes, false).create(path)?;
-    let mut transaction = database.begin_write()?;
-    set_durability(&mut transaction, true)?;
-    transaction.open_table(ROWS)?;
-    transaction.open_table(META)?;
-    transaction.commit()?;
-    if let Some(folder) = path.parent() {
-        sync_folder(folder)?;
-    }
-    Ok(database)
-}
-
-fn set_durability(
-    transaction: &mut redb::WriteTransaction,
-    durable: bool,
-) -> Result<(), ApplyError> {
-    if durable {
-        // Restarts stay quick however large the file is: the allocator's state is part of the commit.
-        transaction.set_quick_repair(true);
-    } else {
-        transaction.set_durability(Durability::None)?;
-    }
-    Ok(())
-}
-
-fn read_applied(database: &Database) -> Result<Applied, ApplyError> {
-    let meta = database.begin_read()?.open_table(META)?;
-    let Some(bytes) = meta.get(APPLIED)? else {
-        return Ok(Applied::default());
-    };
-    let (last, membership) = applied_from_wire(
-        wire::decode_applied_state(bytes.value()).map_err(StoredRecordError::from)?,
-    )?;
-    Ok(Applied { last, membership })
-}
-
-fn write_applied(
-    transaction: &redb::WriteTransaction,
-    applied: &Applied,
-) -> Result<(), ApplyError> {
-    let record =
-        wire::encode_applied_state(&applied_to_wire(applied.last.as_ref(), &applied.membership));
-    transaction
-        .open_table(META)?
-        .insert(APPLIED, record.as_slice())?;
-    Ok(())
-}
-
-fn view(database: &Database, applied: Option<LogId>) -> Result<View, ApplyError> {
-    Ok(View {
-        rows: database.begin_read()?.open_table(ROWS)?,
-        applied,
-    })
-}
-
-/// The view of tables that this process did not make entry by entry, if this build understands them: what it applies itself is
-/// checked as it is applied.
-fn foreign_view(database: &Database, applied: Option<LogId>) -> Result<View, ApplyError> {
-    let view = view(database, applied)?;
-    metadata::check_format(&view).map_err(ApplyError::State)?;
-    Ok(view)
 }
