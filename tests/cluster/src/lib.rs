@@ -2,10 +2,8 @@
 //!
 //! The rule of every test here: what a client was told has happened, and no request fails that the design says must not.
 
-pub mod images;
 pub mod length;
 pub mod load;
 
-pub use images::Images;
 pub use length::Length;
 pub use load::{Load, Report};

@@ -6,10 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use harness::{Client, GarageServer, HoldfastServer, holdfast, ports};
+use harness::{GarageServer, HoldfastServer, Images, holdfast, ports};
 use serde_json::Value;
 
-const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// What was pushed is in the copy after so long, on a busy machine.
 const COPIED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -76,47 +75,6 @@ async fn copied(data: &Path, store: &Store) -> anyhow::Result<()> {
     }
 }
 
-/// An image of two blobs; gives what a client pulls: targets and their bytes.
-async fn push(client: &Client, number: usize) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let repository = format!("team/app{}", number % 3);
-    let config = format!("{{\"image\": {number}}}").into_bytes();
-    let layer = vec![u8::try_from(number % 250)?; 100_000 + number];
-    let mut pulled = Vec::new();
-    let mut digests = Vec::new();
-    for blob in [&config, &layer] {
-        let digest = client.push_blob(&repository, blob.clone()).await?;
-        pulled.push((format!("/v2/{repository}/blobs/{digest}"), blob.clone()));
-        digests.push(digest);
-    }
-    let manifest = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": MEDIA_TYPE,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digests[0], "size": config.len()},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digests[1], "size": layer.len()}],
-        // Some are too large for the log.
-        "annotations": {"filler": "x".repeat((number % 3) * 10_000)},
-    });
-    let manifest = serde_json::to_vec(&manifest)?;
-    let tag = format!("v{number}");
-    let pushed = client.push_manifest(&repository, &tag, MEDIA_TYPE, manifest.clone());
-    let digest = pushed.await?;
-    for reference in [tag, digest] {
-        pulled.push((
-            format!("/v2/{repository}/manifests/{reference}"),
-            manifest.clone(),
-        ));
-    }
-    Ok(pulled)
-}
-
-async fn pull_all(client: &Client, all: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
-    for (target, bytes) in all {
-        let got = client.get(target).send().await?.expect(200)?;
-        ensure!(got.body.as_ref() == bytes.as_slice(), "{target} is another");
-    }
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_cluster_is_restored_and_the_old_one_stops() {
     lost_and_restored().await.unwrap();
@@ -128,18 +86,12 @@ async fn lost_and_restored() -> anyhow::Result<()> {
     let (old, new) = (folder.path().join("old"), folder.path().join("new"));
     let mut server = start(&old, &store)?;
     let client = server.client();
-    let mut all = Vec::new();
-    for number in 0..4 {
-        all.extend(push(&client, number).await?);
-    }
+    let mut all = Images::new();
+    all.push(&client, 4).await?;
     let founded = init(&old, &store)?;
-    for number in 4..9 {
-        all.extend(push(&client, number).await?);
-    }
+    all.push(&client, 5).await?;
     copied(&old, &store).await?;
-    for number in 9..14 {
-        all.extend(push(&client, number).await?);
-    }
+    all.push(&client, 5).await?;
     copied(&old, &store).await?;
     server.kill();
 
@@ -176,13 +128,13 @@ async fn lost_and_restored() -> anyhow::Result<()> {
     );
 
     let fresh = start(&new, &store)?;
-    pull_all(&fresh.client(), &all).await?;
+    all.pull(&fresh.client(), false).await?;
     let founded_anew = init(&new, &store)?;
     ensure!(
         founded_anew["cluster"] == restored["cluster"],
         "{founded_anew}"
     );
-    all.extend(push(&fresh.client(), 20).await?);
+    all.push(&fresh.client(), 1).await?;
     copied(&new, &store).await?;
 
     server.restart()?;
@@ -209,11 +161,11 @@ async fn lost_and_restored() -> anyhow::Result<()> {
         "the old cluster took an upload: {}",
         opened.status
     );
-    pull_all(&server.client(), &all[..20]).await?;
-    pull_all(&fresh.client(), &all).await?;
+    all.pull_first(&server.client(), 5, true).await?;
+    all.pull(&fresh.client(), false).await?;
     server.kill();
     adopted(&new, &store, from)?;
-    pull_all(&fresh.client(), &all).await
+    all.pull(&fresh.client(), false).await
 }
 
 /// The blobs of cluster `from` become those of the restored one, once somebody says that it never runs again.
@@ -253,10 +205,8 @@ async fn borrowed_and_moved() -> anyhow::Result<()> {
     store.extend(keys);
     let data = |name: &str| folder.path().join(name);
     let mut server = start(&data("first"), &store)?;
-    let mut all = Vec::new();
-    for number in 0..4 {
-        all.extend(push(&server.client(), number).await?);
-    }
+    let mut all = Images::new();
+    all.push(&server.client(), 4).await?;
     let founded = init(&data("first"), &store)?;
     copied(&data("first"), &store).await?;
     server.kill();
@@ -268,23 +218,21 @@ async fn borrowed_and_moved() -> anyhow::Result<()> {
     )?;
 
     let mut server = start(&data("second"), &store)?;
-    for number in 4..7 {
-        all.extend(push(&server.client(), number).await?);
-    }
+    all.push(&server.client(), 3).await?;
     let to = format!(
         "{}/{}?region={}",
         garage.endpoint, garage.bucket, garage.region
     );
     let (is_done, said) = holdfast(&data("second"), &store, "storage", &["move", "--to", &to])?;
     ensure!(is_done, "{said}");
-    all.extend(push(&server.client(), 7).await?);
+    all.push(&server.client(), 1).await?;
     server.kill();
     std::fs::remove_dir_all(&path)?;
     let store = garage.environment();
     let mut server = start(&data("second"), &store)?;
-    pull_all(&server.client(), &all).await?;
+    all.pull(&server.client(), false).await?;
     let founded = init(&data("second"), &store)?;
-    all.extend(push(&server.client(), 8).await?);
+    all.push(&server.client(), 1).await?;
     copied(&data("second"), &store).await?;
     // A cluster now, and from one bucket to the next: the log's copy goes along, and goes on there.
     let to = format!(
@@ -294,7 +242,7 @@ async fn borrowed_and_moved() -> anyhow::Result<()> {
     let arguments = ["move", "--to", &to];
     let (is_done, said) = holdfast(&data("second"), &store, "storage", &arguments)?;
     ensure!(is_done, "{said}");
-    all.extend(push(&server.client(), 9).await?);
+    all.push(&server.client(), 1).await?;
     copied(&data("second"), &store).await?;
     server.kill();
     let arguments = restoring(&founded, &folder.path().join("key"))?;
@@ -304,7 +252,8 @@ async fn borrowed_and_moved() -> anyhow::Result<()> {
     let prefix = ("HOLDFAST_STORAGE_S3_PREFIX".to_owned(), "next".to_owned());
     let store: Vec<(String, String)> = store.into_iter().chain([prefix]).collect();
     restore(&founded, &folder.path().join("key"), &data("third"), &store)?;
-    pull_all(&start(&data("third"), &store)?.client(), &all).await
+    all.pull(&start(&data("third"), &store)?.client(), false)
+        .await
 }
 
 fn restore(founded: &Value, key_file: &Path, data: &Path, store: &Store) -> anyhow::Result<()> {

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use cluster_suite::{Images, Load};
+use cluster_suite::Load;
 use harness::cluster::Role;
-use harness::{Cluster, Process, holdfast, tools};
+use harness::{Cluster, Images, Process, holdfast, tools};
 use serde_json::Value;
 
 const IMAGES: usize = 9;

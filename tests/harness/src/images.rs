@@ -1,9 +1,12 @@
 //! Images that were pushed, and that every one of them is pulled as it was: by tag, by digest, and each blob.
 
+use crate::Client;
 use anyhow::ensure;
-use harness::Client;
 
 const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Config, layer, and the manifest by its tag and by its digest.
+const TARGETS_PER_IMAGE: usize = 4;
 
 /// What was acknowledged: where it is pulled, and its bytes.
 #[derive(Debug, Default)]
@@ -68,17 +71,36 @@ impl Images {
         Ok(())
     }
 
+    /// As [`Self::pull`], of the first so many images only.
+    pub async fn pull_first(
+        &self,
+        client: &Client,
+        images: usize,
+        may_be_stale: bool,
+    ) -> anyhow::Result<()> {
+        let first = &self.pushed[..images * TARGETS_PER_IMAGE];
+        pull(first, client, may_be_stale).await
+    }
+
     /// Pulls everything; every answer has the bytes that were pushed, and says that it is the newest, or that it may not be.
     pub async fn pull(&self, client: &Client, may_be_stale: bool) -> anyhow::Result<()> {
-        for (target, bytes) in &self.pushed {
-            let reply = client.get(target).send().await?.expect(200)?;
-            ensure!(
-                reply.body.as_ref() == bytes.as_slice(),
-                "{target} is another"
-            );
-            let says_so = reply.header("Warning").is_some();
-            ensure!(!says_so || may_be_stale, "{target} may be stale");
-        }
-        Ok(())
+        pull(&self.pushed, client, may_be_stale).await
     }
+}
+
+async fn pull(
+    pushed: &[(String, Vec<u8>)],
+    client: &Client,
+    may_be_stale: bool,
+) -> anyhow::Result<()> {
+    for (target, bytes) in pushed {
+        let reply = client.get(target).send().await?.expect(200)?;
+        ensure!(
+            reply.body.as_ref() == bytes.as_slice(),
+            "{target} is another"
+        );
+        let says_so = reply.header("Warning").is_some();
+        ensure!(!says_so || may_be_stale, "{target} may be stale");
+    }
+    Ok(())
 }
