@@ -5,12 +5,12 @@
 //! a node refuses connections, as a host does on which nothing runs. What a node said is kept through its deaths too, and
 //! written to files when the test did not say that it passed.
 
+mod asked;
 mod node;
 mod status;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -20,13 +20,10 @@ pub use status::{MoveStatus, NodeStatus, Status};
 
 use crate::poor_store::Poverty;
 use crate::{Client, Disk, GarageServer, Haproxy, Links, PoorStore};
-use crate::{client, holdfast, ports, tools};
+use crate::{client, holdfast, ports};
 
 /// A debug build that catches up may take this long.
 pub const READY_MAX: Duration = Duration::from_secs(60);
-
-/// How long a command may wait for a node that does not answer.
-const COMMAND_MAX_SECONDS: &str = "20";
 
 /// How often it is looked whether something is so.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -37,6 +34,7 @@ pub struct Builder {
     gateways: usize,
     places: usize,
     environment: Vec<(String, String)>,
+    files: Vec<(String, String)>,
     program: Option<PathBuf>,
     links: bool,
     disk_bytes: Option<u64>,
@@ -71,6 +69,13 @@ impl Builder {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a variable in the environment of every node to a file of the node's own, which [`Cluster::file_of`] tells.
+    #[must_use]
+    pub fn env_file(mut self, name: &str, file: &str) -> Self {
+        self.files.push((name.to_owned(), file.to_owned()));
         self
     }
 
@@ -126,7 +131,9 @@ impl Builder {
         let host = ports::own_address();
         let mut nodes = Vec::with_capacity(places);
         for place in 0..places {
-            nodes.push(Node::at(place, host, folder.path(), &program)?);
+            let mut node = Node::at(place, host, folder.path(), &program)?;
+            node.set_files(&self.files);
+            nodes.push(node);
         }
         let links = self.links.then(Links::new).transpose()?;
         if let Some(links) = &links {
@@ -205,6 +212,7 @@ impl Cluster {
             gateways: 0,
             places: 0,
             environment: Vec::new(),
+            files: Vec::new(),
             program: None,
             links: false,
             disk_bytes: None,
@@ -316,6 +324,11 @@ impl Cluster {
     /// A path in the cluster's own folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The file that [`Builder::env_file`] gives to the node at a place. It is beside the node's disk.
+    pub fn file_of(&self, place: usize, file: &str) -> PathBuf {
+        self.nodes[place].file(file)
     }
 
     /// What every node gets in its environment.
@@ -555,35 +568,4 @@ impl Drop for Cluster {
             eprintln!("--- {} warned ---\n{}", node.name(), node.warned());
         }
     }
-}
-
-/// Runs `holdfast cluster …` beside the node of a data folder.
-fn command(
-    program: &std::path::Path,
-    data: &std::path::Path,
-    arguments: &[&str],
-) -> anyhow::Result<String> {
-    let mut command = Command::new("timeout");
-    command.arg(COMMAND_MAX_SECONDS).arg(program);
-    command
-        .arg("cluster")
-        .args(arguments)
-        .arg("--data")
-        .arg(data);
-    holdfast::without_settings(&mut command);
-    tools::run(&mut command)
-}
-
-/// The sum of all samples of a metric.
-fn metric(address: &str, name: &str) -> anyhow::Result<f64> {
-    let text = client::text_of(address, "/metrics")?;
-    let is_named = |line: &&str| {
-        let rest = line.strip_prefix(name);
-        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
-    };
-    let values = text
-        .lines()
-        .filter(is_named)
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    Ok(values.sum())
 }

@@ -44,6 +44,8 @@ pub struct Node {
     linked: Option<(usize, String, Processes)>,
     program: PathBuf,
     folder: PathBuf,
+    /// Variables that are files of its own.
+    files: Vec<(String, String)>,
     /// Raised when a place is taken anew, so that a new node has a new folder.
     generation: u32,
     role: Option<Role>,
@@ -71,6 +73,7 @@ impl Node {
             linked: None,
             program: program.to_owned(),
             folder: folder.join(format!("node-{place}")),
+            files: Vec::new(),
             generation: 0,
             role: None,
             process: None,
@@ -90,6 +93,15 @@ impl Node {
         links.lead(place, front, back)?;
         self.linked = Some((place, back.to_string(), links.processes()));
         Ok(())
+    }
+
+    pub(super) fn set_files(&mut self, files: &[(String, String)]) {
+        self.files = files.to_vec();
+    }
+
+    /// A file of its own, beside its folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.with_extension(name)
     }
 
     /// Where its data folders are, one after the other.
@@ -144,7 +156,7 @@ impl Node {
 
     /// What it measures of itself: the sum of all samples of this name.
     pub fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        super::metric(&self.address, name)
+        super::asked::metric(&self.address, name)
     }
 
     /// The program to run, from the next start on.
@@ -162,6 +174,7 @@ impl Node {
         command.arg(self.data()).args(more);
         holdfast::without_settings(&mut command);
         command.envs(environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.files.iter().map(|(name, it)| (name, self.file(it))));
         if let Some((_, listen, _)) = &self.linked {
             command.env("HOLDFAST_CLUSTER_PEER_LISTEN", listen);
         }
@@ -204,7 +217,7 @@ impl Node {
 
     /// Runs `holdfast cluster …` beside it.
     pub fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        super::command(&self.program, &self.data(), arguments)
+        super::asked::command(&self.program, &self.data(), arguments)
     }
 
     /// Starts `holdfast …` beside it, with its data folder.
