@@ -68,10 +68,13 @@ pub(crate) async fn beat(shared: Weak<Shared>) {
     let mut leader_answers = true;
     while let Some(client) = shared.upgrade() {
         let look = Arc::clone(&client.pulse.look);
-        let confirmed = match leader_answers {
-            true => client.confirm_unless_called().await,
-            false => client.confirm_by_anyone().await,
+        let confirmation = async {
+            match leader_answers {
+                true => client.confirm_unless_called().await,
+                false => client.confirm_by_anyone().await,
+            }
         };
+        let confirmed = client.pulse.freshness.looked_after(confirmation).await;
         metric::can_confirm(client.pulse.freshness.is_ready());
         drop(client);
         let pause = if confirmed {

@@ -269,7 +269,8 @@ pub(crate) async fn keep_trying(member: Weak<Member>, mut stopped: watch::Receiv
     loop {
         let pause = match member.upgrade() {
             Some(member) => {
-                member.try_to_confirm().await;
+                let tried = member.try_to_confirm();
+                member.freshness.looked_after(tried).await;
                 let works = member
                     .freshness
                     .last()

@@ -1,9 +1,11 @@
 //! When a node last had a read confirmed, and what follows from it: whether it is ready, and whether a pull may be
 //! answered from the last state. The rule is the same for members and gateways, so it stands here once.
 //!
-//! It must never let a read pass that was not confirmed unless nothing was for [`STALE_AFTER`].
+//! It must never let a read pass that was not confirmed unless nothing was for [`STALE_AFTER`], in which the node did try: a
+//! process that was stopped, and wakes, has not tried.
 //! PROTOCOLS, "Reads", rule 2, and "The balancer's part", rule 1.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,12 +19,19 @@ pub const READY_FOR: Duration = Duration::from_secs(2);
 /// When nothing could be confirmed for so long, pulls may be answered from the last state.
 pub const STALE_AFTER: Duration = Duration::from_secs(5);
 
+/// A node that is awake looks at itself so often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// One that has not looked at itself for so long was not awake.
+const STOOD_STILL: Duration = Duration::from_secs(2);
+
 /// When reads were confirmed. Shared by all that read at a node.
 #[derive(Debug)]
 pub struct Freshness {
     began: Instant,
     here: Mark,
     anywhere: Mark,
+    looked: Mark,
+    woke: Mark,
 }
 
 /// Milliseconds after the beginning, plus one; 0 is never.
@@ -50,7 +59,29 @@ impl Freshness {
             began: Instant::now(),
             here: Mark::default(),
             anywhere: Mark::default(),
+            looked: Mark::default(),
+            woke: Mark::default(),
         }
+    }
+
+    /// Does the work by which a node finds out whether reads can be confirmed, and notices meanwhile when it stood still.
+    pub async fn looked_after<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            self.look();
+            if let Ok(done) = tokio::time::timeout(LOOK_EVERY, &mut work).await {
+                return done;
+            }
+        }
+    }
+
+    /// Notices that the node stood still since the last look.
+    fn look(&self) {
+        let last = self.looked.at(self.began);
+        if last.is_some_and(|last| last.elapsed() > STOOD_STILL) {
+            self.woke.set(self.began);
+        }
+        self.looked.set(self.began);
     }
 
     /// A read was confirmed the way this node confirms reads.
@@ -83,7 +114,11 @@ impl Freshness {
     /// From when on pulls may be answered from the last state, unless something is confirmed before.
     #[must_use]
     pub fn stale_from(&self) -> Instant {
-        self.anywhere.at(self.began).unwrap_or(self.began) + STALE_AFTER
+        // Whoever wakes may ask this before anything else is done.
+        self.look();
+        let marks = [self.anywhere.at(self.began), self.woke.at(self.began)];
+        let tries_since = marks.into_iter().flatten().max().unwrap_or(self.began);
+        tries_since + STALE_AFTER
     }
 
     /// Whether it is known that nothing can be confirmed: pulls need not wait to find out.
@@ -171,6 +206,34 @@ mod tests {
             from_now > STALE_AFTER - Duration::from_secs(1),
             "{from_now:?}"
         );
+    }
+
+    #[test]
+    fn node_that_stood_still_tries_again_before_it_gives_up() {
+        let still = Duration::from_secs(6);
+        let looked_at = |ms| Freshness {
+            looked: Mark(AtomicU64::new(ms)),
+            ..begun_before(still)
+        };
+        let awake = looked_at(5_900);
+        assert!(awake.is_lost());
+        let woken = looked_at(1);
+        assert!(!woken.is_lost());
+        let tries_for = woken.stale_from() - Instant::now();
+        assert!(tries_for > STALE_AFTER - Duration::from_secs(1));
+        // It woke once: a second look is nothing new.
+        assert!(woken.stale_from() - Instant::now() <= tries_for);
+    }
+
+    #[tokio::test]
+    async fn work_is_looked_after_to_its_end() {
+        let freshness = Freshness::new();
+        let done = freshness.looked_after(async {
+            tokio::time::sleep(20 * MS).await;
+            7
+        });
+        assert_eq!(done.await, 7);
+        assert!(freshness.looked.at(freshness.began).is_some());
     }
 
     #[tokio::test]
