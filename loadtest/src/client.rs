@@ -89,10 +89,15 @@ impl Target {
         })
     }
 
+    /// `HOST:PORT`, as it stands in names of images.
+    pub fn authority(&self) -> &str {
+        self.authority.to_str().unwrap_or_default()
+    }
+
     async fn connect(&self) -> anyhow::Result<SendRequest<Outgoing>> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
-            .with_context(|| format!("cannot connect to {}:{}", self.host, self.port))?;
+            .with_context(|| NotConnected(format!("{}:{}", self.host, self.port)))?;
         stream.set_nodelay(true)?;
         match &self.tls {
             None => handshake(stream).await,
@@ -132,6 +137,18 @@ where
     tokio::spawn(connection);
     Ok(sender)
 }
+
+/// There was no connection, and so nothing was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotConnected(String);
+
+impl std::fmt::Display for NotConnected {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "cannot connect to {}", self.0)
+    }
+}
+
+impl std::error::Error for NotConnected {}
 
 /// A worker's connection.
 pub struct Client {
@@ -187,21 +204,23 @@ impl Client {
     ) -> anyhow::Result<Response<Bytes>> {
         let what = format!("{} {}", request.method(), request.uri().path());
         let response = self.send(request).await.with_context(|| what.clone())?;
+        let response = self.whole(response).await.with_context(|| what.clone())?;
+        let (body, status) = (response.body(), response.status());
+        let shown = String::from_utf8_lossy(&body[..body.len().min(300)]);
+        ensure!(wanted.contains(&status), "{what}: {status}: {shown}");
+        Ok(response)
+    }
+
+    /// Reads the whole of a reply, which is small.
+    pub async fn whole(&self, response: Response<Incoming>) -> anyhow::Result<Response<Bytes>> {
         let (parts, body) = response.into_parts();
         let body = http_body_util::Limited::new(body, REPLY_BYTES_MAX);
         let read = tokio::time::timeout(self.target.timeout, body.collect()).await;
-        let bytes = match read {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            Ok(Err(error)) => bail!("{what}: {error}"),
-            Err(_) => bail!("{what}: the reply did not end in time"),
-        };
-        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]);
-        ensure!(
-            wanted.contains(&parts.status),
-            "{what}: {}: {shown}",
-            parts.status
-        );
-        Ok(Response::from_parts(parts, bytes))
+        match read {
+            Ok(Ok(collected)) => Ok(Response::from_parts(parts, collected.to_bytes())),
+            Ok(Err(error)) => bail!("{error}"),
+            Err(_) => bail!("the reply did not end in time"),
+        }
     }
 
     /// Reads a blob, hashing it as it comes, and gives its size. Nothing of it is kept.

@@ -4,17 +4,6 @@
 //! answered. It tells how many operations were done, how long they took, the longest gap in which none of a kind
 //! was answered, and every failure. It ends by itself, after `--duration` or `--count`.
 
-mod client;
-mod image;
-mod layer;
-mod manifest;
-mod mixed;
-mod pull;
-mod push;
-mod report;
-mod run;
-mod watch;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,10 +11,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use client::{Target, TargetOptions};
-use image::Shape;
-use push::UploadPath;
-use run::Bounds;
+use holdfast_load::client::{Target, TargetOptions};
+use holdfast_load::image::Shape;
+use holdfast_load::push::UploadPath;
+use holdfast_load::run::Bounds;
+use holdfast_load::{manifest, mixed, pull, push};
 
 /// Load for a container registry: closed loop, each byte checked.
 #[derive(Parser)]

@@ -159,7 +159,7 @@ pub struct Side {
     /// The longest time in which no client at all was answered.
     pub longest_gap_ms: f64,
     /// Times of 50 ms and more in which no client was answered.
-    gaps: Vec<Stretch>,
+    pub gaps: Vec<Stretch>,
     /// Answers that took 50 ms and more.
     waits: Vec<Stretch>,
 }

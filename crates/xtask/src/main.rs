@@ -1,4 +1,4 @@
-//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `failover` and `bench`.
+//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `chaos`, `failover` and `bench`.
 //!
 //! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
 //! command line only: each verb has a module, and nothing here ships with the product.
@@ -37,6 +37,8 @@ enum Verb {
     Test(suites::Options),
     /// Runs the suite `cluster` as long as a release wants it.
     Cluster(suites::cluster::Options),
+    /// Does everything to a cluster that may happen to one, for as long as one wants, and proves that nothing was lost.
+    Chaos(suites::chaos::Options),
     /// Measures how long a cluster does not answer when its leader dies, and writes it into docs/performance.md.
     Failover(failover::Options),
     /// Measures Holdfast beside its peers and writes docs/performance.md.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(&root),
         Verb::Test(options) => suites::run(&root, &options),
         Verb::Cluster(options) => suites::cluster::run(&root, &options),
+        Verb::Chaos(options) => suites::chaos::run(&root, &options),
         Verb::Failover(options) => failover::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
     });

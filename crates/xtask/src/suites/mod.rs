@@ -4,6 +4,7 @@
 //! leave one out is `--without`, which the last table shows.
 
 mod build;
+pub mod chaos;
 pub mod cluster;
 mod libtest;
 mod report;
@@ -86,6 +87,8 @@ const BALANCERS: Need = Need::Debian(&["haproxy", "nginx-light"]);
 
 const HAPROXY: Need = Need::Debian(&["haproxy", "iproute2"]);
 
+const FAKETIME: Need = Need::Debian(&["libfaketime"]);
+
 const SUITES: &[Suite] = &[
     Suite {
         name: "unit",
@@ -146,6 +149,12 @@ const SUITES: &[Suite] = &[
         tests: Tests::Folder("tests/cluster"),
         needs: &[GARAGE, HAPROXY, CLIENTS],
         deadline_minutes: 15,
+    },
+    Suite {
+        name: "chaos",
+        tests: Tests::Folder("tests/chaos"),
+        needs: &[GARAGE, HAPROXY, CLIENTS, FAKETIME],
+        deadline_minutes: 10,
     },
 ];
 
