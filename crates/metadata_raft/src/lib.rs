@@ -41,6 +41,7 @@ mod steps;
 mod storage;
 mod tables;
 mod time;
+mod turnstile;
 mod types;
 mod voter_clocks;
 

@@ -30,11 +30,12 @@ use crate::metric::{DISK_FREE, Shown};
 use crate::peer_network::PeerNetworks;
 use crate::peer_service;
 use crate::read;
-use crate::read_index::ReadIndex;
+use crate::read_index::{Here, ReadIndex};
 use crate::snapshot::SnapshotFolder;
 use crate::storage::Storage;
 use crate::tables::TableStore;
 use crate::time::{self, TimeKeeper};
+use crate::turnstile::Turnstile;
 use crate::types::TypeConfig;
 
 pub(crate) type RaftHandle = Raft<TypeConfig, Machine>;
@@ -141,7 +142,9 @@ pub struct Member {
     pub(crate) snapshots: SnapshotFolder,
     pub(crate) time: TimeKeeper,
     pub(crate) log: LogStore,
+    pub(crate) here: Here,
     pub(crate) reads: ReadIndex,
+    pub(crate) turnstile: Turnstile,
     pub(crate) freshness: Freshness,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
@@ -193,8 +196,14 @@ impl Member {
         .map_err(|e| OpenFailure::Damaged {
             reason: format!("the metadata log cannot be resumed: {e}"),
         })?;
-        let (reads, reads_task) =
-            ReadIndex::start(raft.clone(), config.node_id, connections.clone());
+        let (here, here_task) = Here::start(raft.clone());
+        let (reads, reads_task) = ReadIndex::start(
+            raft.clone(),
+            here.clone(),
+            config.node_id,
+            connections.clone(),
+        );
+        let (turnstile, turnstile_task) = Turnstile::start(raft.clone());
         let (stop, stopped) = watch::channel(false);
         let member = Arc::new(Member {
             raft,
@@ -212,9 +221,11 @@ impl Member {
             snapshots,
             time: TimeKeeper::new(),
             log,
+            here,
             reads,
+            turnstile,
             freshness: Freshness::new(),
-            tasks: Mutex::new(vec![reads_task]),
+            tasks: Mutex::new(vec![here_task, reads_task, turnstile_task]),
             stop,
             lock: Mutex::new(Some(lock)),
         });

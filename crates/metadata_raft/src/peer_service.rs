@@ -19,7 +19,7 @@ use wire::peer::{
 };
 
 use crate::member::{Member, PeerCall, RaftHandle};
-use crate::read_index::{self, Confirmation};
+use crate::read_index::Confirmation;
 use crate::snapshot::Incoming;
 use crate::types::{
     RaftEntry, StoredRecordError, TypeConfig, applied_from_wire, decode_entry, log_id_from_wire,
@@ -368,7 +368,7 @@ impl PeerCalls for PeerService {
     ) -> Result<Response<ConfirmReply>, Status> {
         peers::caller(&request)?;
         let (member, _call) = self.member()?;
-        let reply = match read_index::confirm_here(&member.raft).await {
+        let reply = match member.here.confirmed().await {
             Ok(Confirmation::Index(index)) => ConfirmReply::Index(index.0),
             Ok(Confirmation::Elsewhere(leader)) => {
                 ConfirmReply::NotLeader(leader.map(|(node, _)| node))

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use metadata::{Answer, Command, CommandId, Entry, FORMAT, LogIndex, Query, Refusal, Reply};
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
+use openraft::errors::{ClientWriteError, ForwardToLeader};
 use ports::{Deadline, MetadataFailure, MetadataStore};
 use wire::peer::{ProposeReply, ProposeRequest};
 
 use crate::member::Member;
-use crate::read_index::another_leads;
+use crate::read_index::{another_leads, other_leader};
 use crate::types::{Proposal, TypeConfig};
 
 /// After an attempt that came to nothing, the next one waits for news of the group, and at most so long.
@@ -138,7 +138,7 @@ impl Member {
         loop {
             // What happens from here on is news after the attempt.
             news.borrow_and_update();
-            let here = match self.other_leader() {
+            let here = match other_leader(&self.raft, self.config.node_id) {
                 // It would only be told so by its log, which has other things to do.
                 Some(leader) => Attempt::Elsewhere(Some(leader)),
                 None => self.attempt_here(&entry, deadline).await,
@@ -182,20 +182,11 @@ impl Member {
         }
     }
 
-    /// The other member that leads, as far as this one knows, and where it is.
-    fn other_leader(&self) -> Option<(u64, String)> {
-        let metrics = self.raft.server_metrics();
-        let metrics = metrics.borrow_watched();
-        let leader = metrics.current_leader?;
-        let at = metrics.membership_config.membership().get_node(&leader)?;
-        (leader != self.config.node_id).then(|| (leader, at.addr.clone()))
-    }
-
     async fn attempt_here(&self, entry: &Arc<Entry>, deadline: Deadline) -> Attempt {
         if self.space.is_full() && self.leads() {
             return Attempt::Refused(FULL.to_owned());
         }
-        let write = self.raft.client_write(Proposal(Arc::clone(entry)));
+        let write = self.turnstile.decided(Proposal(Arc::clone(entry)));
         let decided = tokio::select! {
             biased;
             decided = tokio::time::timeout_at(deadline, write) => decided,
@@ -203,21 +194,18 @@ impl Member {
             () = self.space.is_stuck() => return Attempt::Unknown(FULL.to_owned()),
         };
         match decided {
-            Ok(Ok(response)) => match response.data {
+            Ok(Some(Ok(Ok(written)))) => match written.response {
                 Some(reply) => Attempt::Reply(reply),
                 None => Attempt::Unknown("the log gave no reply".to_owned()),
             },
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
-                elsewhere(forward)
-            }
+            Ok(Some(Ok(Err(ClientWriteError::ForwardToLeader(forward))))) => elsewhere(forward),
             // It was in this node's log and another leader's took its place: it may be in that one too.
-            Ok(Err(RaftError::APIError(error @ ClientWriteError::LogEntryDiscarded(_)))) => {
+            Ok(Some(Ok(Err(error @ ClientWriteError::LogEntryDiscarded(_))))) => {
                 Attempt::Unknown(error.to_string())
             }
-            Ok(Err(RaftError::APIError(error))) => Attempt::Refused(error.to_string()),
-            Ok(Err(RaftError::Fatal(fatal))) => {
-                Attempt::Stopped(format!("the log stopped: {fatal}"))
-            }
+            Ok(Some(Ok(Err(error)))) => Attempt::Refused(error.to_string()),
+            Ok(Some(Err(fatal))) => Attempt::Stopped(format!("the log stopped: {fatal}")),
+            Ok(None) => Attempt::Stopped("the log was closed".to_owned()),
             Err(_) => Attempt::Unknown("the log did not decide it in time".to_owned()),
         }
     }

@@ -37,12 +37,14 @@ impl ReadIndex {
     /// Starts the task that confirms. It ends when the last entrance is dropped.
     pub(crate) fn start(
         raft: RaftHandle,
+        here: Here,
         node: u64,
         connections: Connections,
     ) -> (ReadIndex, tokio::task::JoinHandle<()>) {
         let (waiting, arrivals) = mpsc::channel(WAITING_MAX);
         let confirmer = Confirmer {
             raft,
+            here,
             node,
             connections,
         };
@@ -82,6 +84,7 @@ fn stopped() -> MetadataFailure {
 }
 
 /// What asking for a confirmation came to.
+#[derive(Clone)]
 pub(crate) enum Confirmation {
     /// A state that has applied this answers a read that began before the asking.
     Index(LogIndex),
@@ -91,9 +94,57 @@ pub(crate) enum Confirmation {
     NoQuorum,
 }
 
-/// Has a read confirmed if this member leads. Asks no leader elsewhere: members that asked each other on behalf of each
-/// other, while the lead changes, would wait in a circle.
-pub(crate) async fn confirm_here(raft: &RaftHandle) -> Result<Confirmation, MetadataFailure> {
+/// Confirms for this member's reads and for those of others, while it leads. Whoever waits when a confirmation begins is
+/// served by it. Asks no leader elsewhere: members that asked each other on behalf of each other, while the lead changes,
+/// would wait in a circle.
+#[derive(Clone)]
+pub(crate) struct Here {
+    waiting: mpsc::Sender<oneshot::Sender<Result<Confirmation, MetadataFailure>>>,
+}
+
+impl Here {
+    /// Starts the task that confirms. It ends when the last entrance is dropped.
+    pub(crate) fn start(raft: RaftHandle) -> (Here, tokio::task::JoinHandle<()>) {
+        let (waiting, mut arrivals) = mpsc::channel(WAITING_MAX);
+        let confirming = async move {
+            let mut waiting: Vec<oneshot::Sender<_>> = Vec::new();
+            while arrivals.recv_many(&mut waiting, WAITING_MAX).await > 0 {
+                waiting.retain(|waiter| !waiter.is_closed());
+                if waiting.is_empty() {
+                    continue;
+                }
+                let confirmed = tokio::time::timeout(CONFIRM_TIME_MAX, confirm_here(&raft)).await;
+                let confirmed = confirmed.unwrap_or(Ok(Confirmation::NoQuorum));
+                for waiter in waiting.drain(..) {
+                    // Who gave up waiting is not there any more.
+                    drop(waiter.send(confirmed.clone()));
+                }
+            }
+        };
+        (Here { waiting }, tokio::spawn(confirming))
+    }
+
+    /// Has a read confirmed that arrives now, if this member leads.
+    pub(crate) async fn confirmed(&self) -> Result<Confirmation, MetadataFailure> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.try_send(sender).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => unavailable("too many reads wait"),
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })?;
+        receiver.await.map_err(|_| stopped())?
+    }
+}
+
+/// The member that leads, if another one than `node` does as far as is known here, and where it is.
+pub(crate) fn other_leader(raft: &RaftHandle, node: u64) -> Option<(u64, String)> {
+    let metrics = raft.server_metrics();
+    let metrics = metrics.borrow_watched();
+    let leader = metrics.current_leader.filter(|leader| *leader != node)?;
+    let at = metrics.membership_config.membership().get_node(&leader)?;
+    Some((leader, at.addr.clone()))
+}
+
+async fn confirm_here(raft: &RaftHandle) -> Result<Confirmation, MetadataFailure> {
     match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => {
             let index = linearizer.read_log_id().index();
@@ -116,6 +167,7 @@ pub(crate) async fn confirm_here(raft: &RaftHandle) -> Result<Confirmation, Meta
 /// Asks for confirmations: here while this node leads, else the leader.
 struct Confirmer {
     raft: RaftHandle,
+    here: Here,
     node: u64,
     connections: Connections,
 }
@@ -123,7 +175,12 @@ struct Confirmer {
 impl Confirmer {
     /// The index, or `None` when there was none this time.
     async fn confirm(&self) -> Result<Option<LogIndex>, MetadataFailure> {
-        match confirm_here(&self.raft).await? {
+        let here = match other_leader(&self.raft, self.node) {
+            // Its own log would only say so.
+            Some(leader) => Confirmation::Elsewhere(Some(leader)),
+            None => self.here.confirmed().await?,
+        };
+        match here {
             Confirmation::Index(index) => Ok(Some(index)),
             Confirmation::Elsewhere(Some((leader, address))) if leader != self.node => {
                 tokio::select! {
