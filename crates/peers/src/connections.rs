@@ -20,6 +20,7 @@ use tower::Service;
 use crate::MESSAGE_BYTES_MAX;
 use crate::generated::nodes_client::NodesClient;
 use crate::generated::peers_client::PeersClient;
+use crate::whole_calls::CallNetwork;
 
 /// How long a connection may take to be made, the proof of who is there included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -82,6 +83,11 @@ pub trait PeerTransport: Send + Sync + 'static {
     /// # Errors
     /// When nobody is there, or somebody else.
     async fn connect(&self, node: u64, address: &str) -> io::Result<PeerConnection>;
+
+    /// A network that delivers calls whole: those that are no streams then need no connection. Only simulations have one.
+    fn whole_calls(&self) -> Option<Arc<dyn CallNetwork>> {
+        None
+    }
 }
 
 /// The transport of a node that is alone: nobody can be reached.
@@ -201,6 +207,9 @@ impl Connections {
     }
 
     fn new_channel(&self, node: u64, address: &str) -> Channel {
+        if let Some(network) = self.transport.whole_calls() {
+            return Channel::whole(network, node, address);
+        }
         let connector = Connector {
             transport: Arc::clone(&self.transport),
             node,

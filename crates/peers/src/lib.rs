@@ -10,6 +10,7 @@ mod codec;
 mod connections;
 mod metric;
 mod serve;
+mod whole_calls;
 
 #[allow(
     missing_docs,
@@ -33,6 +34,7 @@ pub use serve::{Calls, serve};
 pub use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
 pub use metric::describe as describe_metrics;
+pub use whole_calls::{CallNetwork, WholeAnswer, WholeCall};
 
 /// Who makes a call.
 ///

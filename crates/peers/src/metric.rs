@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,8 +12,10 @@ use metrics::{
     histogram,
 };
 use tonic::body::Body;
-use tonic::transport::{Channel, Error};
-use tower::Service;
+use tonic::transport::Channel;
+use tower::{BoxError, Service};
+
+use crate::whole_calls::{self, CallNetwork};
 
 const CALLS: &str = "holdfast_peer_calls_total";
 const CALL_SECONDS: &str = "holdfast_peer_call_seconds";
@@ -88,23 +91,43 @@ impl Drop for ConnectionMeter {
 /// A peer's channel, whose calls are counted and timed. Clones share the channel.
 #[derive(Clone)]
 pub struct MeteredChannel {
-    channel: Channel,
+    way: Way,
     peer: u64,
+}
+
+/// How calls get there.
+#[derive(Clone)]
+enum Way {
+    Connection(Channel),
+    Whole(Arc<dyn CallNetwork>, Arc<str>),
 }
 
 impl MeteredChannel {
     pub(crate) fn new(channel: Channel, peer: u64) -> MeteredChannel {
-        MeteredChannel { channel, peer }
+        MeteredChannel {
+            way: Way::Connection(channel),
+            peer,
+        }
+    }
+
+    pub(crate) fn whole(network: Arc<dyn CallNetwork>, peer: u64, address: &str) -> MeteredChannel {
+        MeteredChannel {
+            way: Way::Whole(network, address.into()),
+            peer,
+        }
     }
 }
 
 impl Service<http::Request<Body>> for MeteredChannel {
     type Response = http::Response<Body>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.channel.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match &mut self.way {
+            Way::Connection(channel) => channel.poll_ready(cx).map_err(BoxError::from),
+            Way::Whole(..) => Poll::Ready(Ok(())),
+        }
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
@@ -120,7 +143,19 @@ impl Service<http::Request<Body>> for MeteredChannel {
             began: Instant::now(),
             outcome: "dropped",
         };
-        let answered = self.channel.call(request);
+        let answered: Self::Future = match &mut self.way {
+            Way::Connection(channel) => {
+                let answered = channel.call(request);
+                Box::pin(async move { Ok(answered.await?) })
+            }
+            Way::Whole(network, address) => {
+                let (network, address) = (Arc::clone(network), Arc::clone(address));
+                let peer = self.peer;
+                Box::pin(async move {
+                    whole_calls::make(network.as_ref(), peer, &address, request).await
+                })
+            }
+        };
         Box::pin(async move {
             // The whole of it: only then is it dropped with the future.
             let mut running = running;

@@ -36,6 +36,10 @@ impl Calls {
     pub fn of_nodes(self, calls: impl Nodes) -> Calls {
         Calls(self.0.add_service(NodesServer::new(calls)))
     }
+
+    pub(crate) fn routes(&self) -> Routes {
+        self.0.clone()
+    }
 }
 
 /// Answers the peers that come in, until the stream of connections ends or the future is dropped.
