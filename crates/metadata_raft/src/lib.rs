@@ -55,5 +55,8 @@ pub use member::{FirstStart, Member, MemberConfig};
 pub use metric::describe as describe_metrics;
 pub use recover::{Survivor, recover};
 pub use restoration::{Restoration, RestorationFailure, RestoredState};
+pub use stamper::ClockStamper;
 pub use steps::STEPS;
-pub use voter_clocks::{CLOCK_OFF_MS_MAX, is_off as clock_is_off, median as median_clock};
+pub use voter_clocks::{
+    CLOCK_OFF_MS_MAX, Judgement, VoterClocks, is_off as clock_is_off, median as median_clock,
+};

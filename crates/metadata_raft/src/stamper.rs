@@ -10,7 +10,7 @@ use metadata::LogTime;
 
 /// See the module. Pure: it is told both times.
 #[derive(Debug)]
-pub(crate) struct ClockStamper {
+pub struct ClockStamper {
     last: LogTime,
     /// When the last stamp was made, on a clock that never jumps.
     at: Duration,
@@ -19,18 +19,20 @@ pub(crate) struct ClockStamper {
 impl ClockStamper {
     /// Starts from the log's time, to which the log came at `since` of the clock that never jumps. A log without any time
     /// yet starts from `clock`.
-    pub(crate) fn new(log: LogTime, since: Duration, clock: LogTime) -> ClockStamper {
+    #[must_use]
+    pub fn new(log: LogTime, since: Duration, clock: LogTime) -> ClockStamper {
         let last = if log == LogTime(0) { clock } else { log };
         ClockStamper { last, at: since }
     }
 
     /// What the time is if it has gone on as it should.
-    pub(crate) fn expected(&self, monotonic: Duration) -> LogTime {
+    #[must_use]
+    pub fn expected(&self, monotonic: Duration) -> LogTime {
         self.last.plus_ms(self.passed_ms(monotonic))
     }
 
     /// The next stamp.
-    pub(crate) fn stamp(&mut self, clock: LogTime, monotonic: Duration) -> LogTime {
+    pub fn stamp(&mut self, clock: LogTime, monotonic: Duration) -> LogTime {
         let stamp = self.next(clock, monotonic);
         // Parts of a millisecond that were not used yet stay with the next stamp.
         if self.passed_ms(monotonic) > 0 {
@@ -41,14 +43,15 @@ impl ClockStamper {
     }
 
     /// What the next stamp would be.
-    pub(crate) fn next(&self, clock: LogTime, monotonic: Duration) -> LogTime {
+    #[must_use]
+    pub fn next(&self, clock: LogTime, monotonic: Duration) -> LogTime {
         let passed = self.passed_ms(monotonic);
         let latest = self.last.plus_ms(passed.saturating_add(passed / 10));
         clock.clamp(self.last, latest)
     }
 
     /// The log has come to `log`, which may be later than any stamp: it was corrected.
-    pub(crate) fn catch_up(&mut self, log: LogTime, monotonic: Duration) {
+    pub fn catch_up(&mut self, log: LogTime, monotonic: Duration) {
         if log > self.last {
             (self.last, self.at) = (log, monotonic);
         }

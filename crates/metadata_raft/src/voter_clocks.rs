@@ -15,7 +15,7 @@ const READ_WITHIN: Duration = Duration::from_secs(15);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct VoterClocks {
+pub struct VoterClocks {
     /// The other voters.
     others: BTreeSet<u64>,
     read: BTreeMap<u64, Reading>,
@@ -30,28 +30,31 @@ struct Reading {
 
 /// What this member's clock is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Judgement {
+pub struct Judgement {
     /// The time to follow.
-    pub(crate) time: LogTime,
+    pub time: LogTime,
     /// The median, if the clocks of most voters are known.
-    pub(crate) median: Option<LogTime>,
+    pub median: Option<LogTime>,
     /// Whether this member's clock is refused.
-    pub(crate) is_refused: bool,
+    pub is_refused: bool,
 }
 
 impl VoterClocks {
-    pub(crate) fn set_others(&mut self, others: BTreeSet<u64>) {
+    /// Who the other voters are.
+    pub fn set_others(&mut self, others: BTreeSet<u64>) {
         self.read.retain(|node, _| others.contains(node));
         self.others = others;
     }
 
-    pub(crate) fn note(&mut self, node: u64, clock: LogTime, at: Duration) {
+    /// A clock of another voter, and when it was read.
+    pub fn note(&mut self, node: u64, clock: LogTime, at: Duration) {
         self.read.insert(node, Reading { clock, at });
     }
 
     /// Judges this member's `clock`. `near` is what the time should be by the clock that never jumps, which shows
     /// `monotonic`: of an even number of clocks, the middle two may be wrong alike, and time goes on as it did.
-    pub(crate) fn judge(&self, clock: LogTime, near: LogTime, monotonic: Duration) -> Judgement {
+    #[must_use]
+    pub fn judge(&self, clock: LogTime, near: LogTime, monotonic: Duration) -> Judgement {
         let median = self.median(clock, near, monotonic);
         let is_refused = median.is_some_and(|median| is_off(clock, median));
         Judgement {
