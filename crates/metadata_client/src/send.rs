@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use metadata::{Entry, Reply};
 use peers::Code;
 use ports::{Deadline, MetadataFailure};
@@ -71,11 +72,13 @@ impl Shared {
             tokio::time::sleep(RETRY_AFTER).await;
         }
         let reason = format!("no reply before the deadline; the last problem: {problem}");
-        Err(if may_have_effect {
-            MetadataFailure::OutcomeUnknown { reason }
-        } else {
-            unavailable(reason)
-        })
+        Err(
+            if may_have_effect && !mutants::active!("say_no_effect_when_unknown") {
+                MetadataFailure::OutcomeUnknown { reason }
+            } else {
+                unavailable(reason)
+            },
+        )
     }
 
     /// Completes when another one is known to lead; has that looked for when `node` is silent for long.
@@ -94,7 +97,7 @@ impl Shared {
         let until = deadline.min(Deadline::now() + ATTEMPT_MAX);
         let patience = until.saturating_duration_since(Deadline::now());
         let request = ProposeRequest {
-            entry: wire::encode_entry(entry).into(),
+            entry: encoded(entry),
             patience_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
         };
         let mut client = self.connections.client(member.node, &member.address);
@@ -118,4 +121,14 @@ impl Shared {
             Err(_) => Attempt::Unknown(format!("node {} did not answer in time", member.node)),
         }
     }
+}
+
+/// The command as it is sent: with the id that it has in every attempt.
+fn encoded(entry: &Entry) -> Bytes {
+    if mutants::active!("take_a_new_id_for_each_attempt") {
+        let mut entry = entry.clone();
+        entry.id.sequence += mutants::count() << 32;
+        return wire::encode_entry(&entry).into();
+    }
+    wire::encode_entry(entry).into()
 }

@@ -173,7 +173,8 @@ impl Registry {
         let written = async {
             writer.take_all(body).await?;
             let own = writer.digest().await?;
-            if writer.algorithm() == digest.algorithm() && own != digest {
+            let skips = mutants::active!("skip_the_digest");
+            if writer.algorithm() == digest.algorithm() && own != digest && !skips {
                 return Err(Error::DigestMismatch {
                     expected: digest,
                     actual: own,
@@ -189,7 +190,7 @@ impl Registry {
             }
         };
         if written.has_parts() {
-            let unverified = own != digest;
+            let unverified = own != digest || mutants::active!("hash_again_what_is_stored");
             self.seal_and_finish(caller, repository, upload, written, digest, unverified)
                 .await
         } else {
@@ -261,7 +262,7 @@ impl Registry {
         } else {
             self.digest_of_object(key, size, digest.algorithm()).await?
         };
-        if actual == digest {
+        if actual == digest || mutants::active!("skip_the_digest") {
             Ok(())
         } else {
             Err(Error::DigestMismatch {

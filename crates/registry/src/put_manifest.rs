@@ -103,6 +103,21 @@ impl Registry {
             let mut attempt = command.clone();
             let object = self.store_large(&mut attempt, deadline).await?;
             steps::reach(steps::MANIFEST_BEFORE_ENTRY);
+            if mutants::active!("answer_before_the_entry") {
+                let (registry, created) = (self.clone(), true);
+                tokio::spawn(async move {
+                    registry
+                        .propose(Command::PutManifest(attempt), deadline)
+                        .await
+                });
+                return Ok(ManifestStored {
+                    digest: command.digest,
+                    subject: command.subject,
+                    tags: command.tags,
+                    created,
+                    layers_absent: 0,
+                });
+            }
             let reply = self.propose(Command::PutManifest(attempt), deadline).await;
             steps::reach(steps::MANIFEST_AFTER_ENTRY);
             match reply {

@@ -138,6 +138,9 @@ impl Registry {
         match reply {
             Ok(Reply::Acknowledged { offset }) => Ok(UploadStatus { upload, offset }),
             Ok(other) => Err(Error::unexpected_reply(other)),
+            Err(Error::OutcomeUnknown { .. }) if mutants::active!("call_unknown_success") => {
+                Ok(UploadStatus { upload, offset })
+            }
             Err(error @ Error::OutcomeUnknown { .. }) => {
                 // Only the log can tell, and it may be there again.
                 let view = self.upload_view(repository, upload, deadline).await;

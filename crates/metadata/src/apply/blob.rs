@@ -126,6 +126,12 @@ pub(super) fn mount(state: &mut State<'_>, mount: &Mount) -> Result<Reply, Stop>
 }
 
 fn any_holder(state: &State<'_>, digest: &Digest) -> Result<Option<RepositoryName>, Stop> {
+    if mutants::active!("take_rows_in_hash_order") {
+        let all = state.collect(&keys::blob_holders(digest), 100, |key, (): ()| {
+            Some(keys::read_blob_holder(key)?.1)
+        })?;
+        return Ok(mutants::first_by_hash(all));
+    }
     let holders = state.collect(&keys::blob_holders(digest), 1, |key, (): ()| {
         Some(keys::read_blob_holder(key)?.1)
     })?;
@@ -156,7 +162,7 @@ pub(super) fn delete(
     state.repository(repository)?;
     let key = keys::blob_link(repository, digest);
     let link = state.get(&key)?.ok_or(Refusal::BlobUnknown)?;
-    if link.manifests > 0 {
+    if link.manifests > 0 && !mutants::active!("delete_a_blob_in_use") {
         return Err(Refusal::BlobInUse {
             manifests: link.manifests,
         }

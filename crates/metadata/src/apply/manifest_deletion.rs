@@ -36,7 +36,9 @@ pub(super) fn delete(
         Some(keys::read_manifest_tag(key)?.2)
     })?;
     let removed = &tags[..tags.len().min(TAGS_PER_ENTRY_MAX)];
-    remove_tags(state, repository, digest, removed)?;
+    if !mutants::active!("leave_tags_of_a_deleted_manifest") {
+        remove_tags(state, repository, digest, removed)?;
+    }
     let rows = 2 * removed.len() + 2 * manifest.references.len();
     let is_too_much = !removed.is_empty() && rows > ROWS_OF_TAGS_AND_REFERENCES_MAX;
     if tags.len() > removed.len() || is_too_much {

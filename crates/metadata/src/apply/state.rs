@@ -90,6 +90,10 @@ impl<'a> State<'a> {
             label: None,
             storage: StorageRow::default(),
         });
+        let stamped = match mutants::active!("take_a_followers_clock") {
+            true => LogTime(mutants::clock_ms()),
+            false => stamped,
+        };
         cluster.time = cluster.time.max(stamped);
         Ok(State {
             tables,

@@ -81,7 +81,10 @@ pub(super) fn move_to(
         digest: target.digest,
         media_type: target.manifest.media_type.clone(),
         size: target.manifest.size,
-        version: current.visible().map_or(1, |row| row.version + 1),
+        version: match mutants::active!("count_beside_the_tables") {
+            true => mutants::count(),
+            false => current.visible().map_or(1, |row| row.version + 1),
+        },
         moved: state.now(),
         by: target.by.clone(),
         link: target.link,

@@ -196,7 +196,10 @@ fn grant(
     }
     let cluster = state.cluster_id()?;
     row.epoch = Epoch(row.epoch.0 + 1);
-    row.granted_from = row.reserved_until + 1;
+    row.granted_from = match mutants::active!("use_part_numbers_again") {
+        true => start.last_part + 1,
+        false => row.reserved_until + 1,
+    };
     row.reserved_until = (row.reserved_until + PARTS_RESERVED_AT_BEGIN).min(PART_NUMBER_MAX);
     if start.offset < row.acknowledged.offset {
         row.acknowledged = start.clone();
@@ -238,6 +241,9 @@ pub(super) fn checkpoint(state: &mut State<'_>, checkpoint: &Checkpoint) -> Resu
     };
     progress::advance(state, checkpoint.upload, &mut row, &written)?;
     row.checkpoint = Some(checkpoint.progress.clone());
+    if mutants::active!("checkpoint_drops_what_was_acknowledged") {
+        row.acknowledged = Progress::default();
+    }
     row.reserved_until = (row.reserved_until + checkpoint.reserve).min(PART_NUMBER_MAX);
     let reserved_until = row.reserved_until;
     save(state, checkpoint.upload, &before, row)?;

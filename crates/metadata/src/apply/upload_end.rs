@@ -23,6 +23,7 @@ pub(super) fn seal(state: &mut State<'_>, seal: &SealUpload) -> Result<Reply, St
     let before = upload::find(state, &seal.repository, seal.upload)?;
     match &before.state {
         UploadState::Open => {}
+        UploadState::Sealed(_) if mutants::active!("seal_another_list") => {}
         UploadState::Sealed(sealed) if sealed.digest == seal.digest => {
             return Ok(Reply::Sealed(sealed.clone()));
         }
@@ -200,7 +201,8 @@ fn queue_all_but(
     object: &ObjectKey,
     live: &ObjectKey,
 ) -> Result<(), Stop> {
-    upload::queue_tails(state, row, |key| key == live)?;
+    let forgets = mutants::active!("delete_bytes_before_the_record");
+    upload::queue_tails(state, row, |key| key == live && !forgets)?;
     if let (Some(key), Some(multipart)) = (&row.key, &row.multipart)
         && key != live
     {
