@@ -1,4 +1,4 @@
-//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `chaos`, `failover` and `bench`.
+//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `chaos`, `failover`, `sim`, `mutants` and `bench`.
 //!
 //! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
 //! command line only: each verb has a module, and nothing here ships with the product.
@@ -8,6 +8,7 @@ mod check;
 mod failover;
 mod install;
 mod run;
+mod sim;
 mod suites;
 mod tidy;
 
@@ -41,6 +42,10 @@ enum Verb {
     Chaos(suites::chaos::Options),
     /// Measures how long a cluster does not answer when its leader dies, and writes it into docs/performance.md.
     Failover(failover::Options),
+    /// Runs the deterministic simulation over many seeds, or over one with its trace.
+    Sim(sim::Options),
+    /// Switches known bugs on, one after the other, and wants each found by the simulation.
+    Mutants(sim::MutantOptions),
     /// Measures Holdfast beside its peers and writes docs/performance.md.
     Bench(bench::Options),
 }
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Verb::Cluster(options) => suites::cluster::run(&root, &options),
         Verb::Chaos(options) => suites::chaos::run(&root, &options),
         Verb::Failover(options) => failover::run(&root, &options),
+        Verb::Sim(options) => sim::run(&root, &options),
+        Verb::Mutants(options) => sim::mutants(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
     });
     match outcome {

@@ -145,6 +145,12 @@ const SUITES: &[Suite] = &[
         deadline_minutes: 20,
     },
     Suite {
+        name: "sim",
+        tests: Tests::Folder("tests/sim"),
+        needs: &[],
+        deadline_minutes: 10,
+    },
+    Suite {
         name: "cluster",
         tests: Tests::Folder("tests/cluster"),
         needs: &[GARAGE, HAPROXY, CLIENTS],

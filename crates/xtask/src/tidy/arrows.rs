@@ -16,12 +16,16 @@ use Uses::{All, These};
 
 /// Every crate of ours, in the order in which the house is built.
 const CRATES: &[(&str, Uses)] = &[
+    ("mutants", These(&[])),
     ("oci", These(&[])),
-    ("metadata", These(&["oci"])),
+    ("metadata", These(&["oci", "mutants"])),
     ("hashing", These(&["oci"])),
     ("identity", These(&["oci", "metadata"])),
     ("ports", These(&["oci", "metadata"])),
-    ("registry", These(&["oci", "metadata", "ports", "hashing"])),
+    (
+        "registry",
+        These(&["oci", "metadata", "ports", "hashing", "mutants"]),
+    ),
     ("wire", These(&["oci", "metadata"])),
     ("peers", These(&["wire"])),
     ("mesh", These(&["identity", "peers"])),
@@ -30,11 +34,11 @@ const CRATES: &[(&str, Uses)] = &[
     ("auth", These(&["oci", "metadata", "ports"])),
     (
         "metadata_raft",
-        These(&["oci", "metadata", "ports", "wire", "peers"]),
+        These(&["oci", "metadata", "ports", "wire", "peers", "mutants"]),
     ),
     (
         "metadata_client",
-        These(&["oci", "metadata", "ports", "wire", "peers"]),
+        These(&["oci", "metadata", "ports", "wire", "peers", "mutants"]),
     ),
     (
         "log_copy",

@@ -1,0 +1,76 @@
+//! Random choices that follow from the seed. Each part of the world has dice of its own, so that one more choice in one part
+//! changes nothing in the others.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::machine::mix;
+
+/// A sequence of choices.
+#[derive(Debug)]
+pub struct Dice(Mutex<u64>);
+
+impl Dice {
+    /// The choices of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Dice {
+        Dice(Mutex::new(mix(seed)))
+    }
+
+    /// Other choices, that depend on the seed and on this label only.
+    #[must_use]
+    pub fn of(seed: u64, label: &str) -> Dice {
+        let hash = |hash: u64, byte: u8| mix(hash ^ u64::from(byte));
+        Dice::new(label.bytes().fold(mix(seed), hash))
+    }
+
+    /// Any number.
+    pub fn number(&self) -> u64 {
+        let mut state = self.0.lock();
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(*state)
+    }
+
+    /// 128 bits.
+    pub fn wide(&self) -> u128 {
+        u128::from(self.number()) << 64 | u128::from(self.number())
+    }
+
+    /// A number of a range, which is not empty.
+    pub fn within(&self, range: Range<u64>) -> u64 {
+        range.start + self.number() % (range.end - range.start)
+    }
+
+    /// True `per_mille` times in a thousand.
+    pub fn hits(&self, per_mille: u64) -> bool {
+        self.number() % 1000 < per_mille
+    }
+
+    /// A time of a range of milliseconds.
+    pub fn ms(&self, range: Range<u64>) -> Duration {
+        Duration::from_millis(self.within(range))
+    }
+
+    /// One of these, which are not none.
+    pub fn pick<'a, T>(&self, of: &'a [T]) -> &'a T {
+        &of[self.within(0..of.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_choices() {
+        let choices = |seed, label| {
+            let dice = Dice::of(seed, label);
+            (0..64).map(|_| dice.number()).collect::<Vec<_>>()
+        };
+        assert_eq!(choices(1, "a"), choices(1, "a"));
+        assert_ne!(choices(1, "a"), choices(1, "b"));
+        assert_ne!(choices(1, "a"), choices(2, "a"));
+    }
+}

@@ -1,0 +1,66 @@
+//! What a seed decides before the run begins: how large the cluster is, how bad the weather, how small the parts.
+
+use std::time::Duration;
+
+use registry::{Settings, SparseImages, StaleReads};
+
+use crate::dice::Dice;
+
+/// The plan of a run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// How many members begin.
+    pub members: u64,
+    /// How many gateways.
+    pub gateways: u64,
+    /// How many clients of each kind.
+    pub clients: u64,
+    /// How long there are faults.
+    pub faults_for: Duration,
+    /// Of a thousand messages and calls, so many meet each kind of trouble.
+    pub network_trouble: u64,
+    /// Of a thousand calls of the store, so many meet each kind of trouble.
+    pub store_trouble: u64,
+    /// A fault begins about so often.
+    pub fault_every: Duration,
+    /// Members take a snapshot after so many entries.
+    pub snapshot_after: u64,
+    /// Sizes and times of the use-cases.
+    pub settings: Settings,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Plan {
+        let dice = Dice::of(seed, "plan");
+        let part_size = *dice.pick(&[16u32, 64, 100]);
+        Plan {
+            seed,
+            members: if dice.hits(250) { 5 } else { 3 },
+            gateways: dice.within(1..4),
+            clients: dice.within(1..3),
+            faults_for: dice.ms(6_000..12_000),
+            network_trouble: *dice.pick(&[0, 2, 10, 30]),
+            store_trouble: *dice.pick(&[0, 5, 20, 60]),
+            fault_every: dice.ms(150..1_500),
+            snapshot_after: dice.within(10..120),
+            settings: Settings {
+                part_size,
+                blob_size_max: u64::from(part_size) * 60,
+                checkpoint_every_parts: dice.within(1..4) as u32,
+                grace: Duration::from_secs(dice.within(4..30)),
+                sparse_images: SparseImages::Marked,
+                stale_reads: StaleReads::All,
+                body_idle_timeout: Duration::from_secs(2),
+                hold: Duration::from_secs(10),
+                upload_expiry: Duration::from_secs(dice.within(3..20)),
+                retry_after: Duration::from_secs(1),
+                sweep_interval: Duration::from_secs(2),
+                sweep_batch: dice.within(1..50) as usize,
+            },
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Some seeds, each time that the tests run: fixed ones, fresh ones, and some twice.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sim::{batch, run};
+
+/// Seeds that are run each time.
+const FIXED: u64 = 40;
+/// Seeds that nobody has run before.
+const FRESH: u64 = 20;
+/// Seeds that are run twice.
+const TWICE: u64 = 24;
+
+fn hold(first: u64, seeds: u64) {
+    let result = batch::run(first, seeds, batch::processors(), false);
+    for (seed, breaches) in &result.failed {
+        eprintln!("cargo xtask sim --seed {seed}: {}", breaches.join("; "));
+    }
+    assert!(
+        result.failed.is_empty(),
+        "{} seeds fail",
+        result.failed.len()
+    );
+    assert_eq!(result.ran, seeds);
+}
+
+#[test]
+fn fixed_seeds_break_no_promise() {
+    hold(1, FIXED);
+}
+
+#[test]
+fn fresh_seeds_break_no_promise() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    hold(now.as_secs() * 1_000, FRESH);
+}
+
+#[test]
+fn a_seed_does_the_same_again() {
+    for seed in 1_000..1_000 + TWICE {
+        let [first, second] = [(); 2].map(|()| run::seed(seed, false).unwrap());
+        assert_eq!(first, second, "seed {seed}");
+        let with_text = run::seed(seed, true).unwrap();
+        assert_eq!(with_text.hash, first.hash, "seed {seed}");
+    }
+}
+
+#[test]
+fn different_seeds_do_different_things() {
+    let [first, second] = [1, 2].map(|seed| run::seed(seed, false).unwrap().hash);
+    assert_ne!(first, second);
+}
