@@ -1,4 +1,4 @@
-//! Pulls and lists.
+//! Pulls manifests and blobs, whole, and lists what there is.
 
 use futures::TryStreamExt;
 use metadata::Page;
