@@ -158,7 +158,12 @@ impl Faults {
     /// Does one and undoes it, and waits until the cluster is in order.
     pub fn carry_out(&mut self, kind: Kind) -> anyhow::Result<()> {
         let place = self.victim(kind)?;
-        let what = format!("node {place}");
+        let what = match kind {
+            RollingUpgrade => "every node".to_owned(),
+            StoreGone => "Garage".to_owned(),
+            QuorumLost => "two members".to_owned(),
+            _ => format!("node {place}"),
+        };
         let timeline = self.timeline.clone();
         let number = timeline.begin(kind.name(), kind.class(), &what);
         println!(
@@ -240,7 +245,7 @@ impl Faults {
             RollingUpgrade => self.upgrade()?,
             StoreGone => {
                 self.cluster.garage().kill();
-                self.hold(4_000, 14_000);
+                self.hold(4_000, 18_000);
                 self.cluster.garage().restart()?;
             }
             QuorumLost => return self.lose_quorum(place, told),
