@@ -38,8 +38,8 @@ pub struct Length {
     pub time: Duration,
     /// Repeats the choices of a run.
     pub seed: u64,
-    /// Whether faults that take long are done, too.
-    pub with_long: bool,
+    /// The covered faults that are done.
+    pub kinds: Vec<Kind>,
     /// The longest time without an answer that is no breach.
     pub gap_max: Duration,
     /// Where the report goes.
@@ -101,10 +101,7 @@ fn one_after_the_other(faults: &mut Faults, length: &Length) -> anyhow::Result<(
     let mut random = SmallRng::seed_from_u64(length.seed);
     let (mut since_outage, mut outages) = (0, 0);
     loop {
-        let all = Kind::COVERED.into_iter();
-        let mut round: Vec<Kind> = all
-            .filter(|kind| length.with_long || !kind.is_long())
-            .collect();
+        let mut round = length.kinds.clone();
         for place in (1..round.len()).rev() {
             round.swap(place, random.random_range(0..=place));
         }

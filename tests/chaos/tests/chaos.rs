@@ -1,12 +1,12 @@
 //! Faults of every kind while clients work without pause: nothing is lost, nothing fails, everything can be explained.
 //!
-//! `CHAOS_SECONDS` and `CHAOS_SEED` make other runs; `cargo xtask chaos` sets them.
+//! `CHAOS_SECONDS`, `CHAOS_SEED` and `CHAOS_ONLY` make other runs; `cargo xtask chaos` sets them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chaos_suite::{Length, run};
+use chaos_suite::{Kind, Length, run};
 
 /// Of every change: one round of the faults that are quick, and an outage.
 const SECONDS: u64 = 120;
@@ -28,6 +28,20 @@ fn target() -> anyhow::Result<PathBuf> {
     folder.context("a test program is below `target`")
 }
 
+/// Those that `CHAOS_ONLY` names, with commas between them; else all, or all that are quick.
+fn kinds(with_long: bool) -> anyhow::Result<Vec<Kind>> {
+    let Ok(named) = std::env::var("CHAOS_ONLY") else {
+        let all = Kind::COVERED.into_iter();
+        return Ok(all.filter(|kind| with_long || !kind.is_long()).collect());
+    };
+    let of = |name: &str| {
+        let mut kinds = Kind::COVERED.into_iter();
+        let found = kinds.find(|kind| kind.name() == name.trim());
+        found.with_context(|| format!("no covered fault is called {name:?}"))
+    };
+    named.split(',').map(of).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_promise_breaks_whatever_is_done_to_a_cluster() -> anyhow::Result<()> {
     let seconds = number("CHAOS_SECONDS").unwrap_or(SECONDS);
@@ -36,7 +50,7 @@ async fn no_promise_breaks_whatever_is_done_to_a_cluster() -> anyhow::Result<()>
     let length = Length {
         time: Duration::from_secs(seconds),
         seed,
-        with_long: seconds >= LONG_SECONDS,
+        kinds: kinds(seconds >= LONG_SECONDS)?,
         gap_max: Duration::from_millis(number("CHAOS_GAP_MS").unwrap_or(GAP_MS)),
         report: target()?.join("chaos"),
     };

@@ -21,6 +21,9 @@ pub struct Options {
     /// Repeats the choices of a run
     #[arg(long)]
     seed: Option<u64>,
+    /// Only covered faults of this kind, as the report names it; may be repeated
+    #[arg(long, value_name = "KIND")]
+    only: Vec<String>,
     /// The longest time without an answer that is no breach, in milliseconds
     #[arg(long, default_value_t = 1000)]
     gap_max_ms: u64,
@@ -49,6 +52,9 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
             .arg("--nocapture");
         if let Some(seed) = options.seed {
             command.env("CHAOS_SEED", seed.to_string());
+        }
+        if !options.only.is_empty() {
+            command.env("CHAOS_ONLY", options.only.join(","));
         }
         match run_one(&mut command, deadline) {
             Ok(counts) if counts.failed == 0 => {}
