@@ -1,7 +1,7 @@
 //! One upload, as the registry's begin, write, status, cancel and finish treat it (docs/protocols.md, section 1).
 //!
 //! A write has two moments: it *takes* the upload, which ends every earlier writer, and later its offset is acknowledged.
-//! So it stands in a history as two operations with the same bar, `take` and `write`; [`write`] makes both. In between, and
+//! So it stands in a history as two operations with the same bar, `take` and `write`; [`write()`] makes both. In between, and
 //! after a writer that died, the upload may have come any part of the way: what a status tells of that counts.
 
 use std::fmt;
