@@ -1,0 +1,33 @@
+//! A disk that forgets what was not synced, for any program on a plain machine.
+//!
+//! The C library's calls on files are defined here once more ([`calls`]). Below a watched root folder each change is noted
+//! in a journal, with what was there before, until an fsync makes it durable. When the process is dead, [`lose_power`]
+//! takes back everything that was not: names that no fsync of their folder covered, bytes and sizes that no fsync of their
+//! file did. So much a power failure may take; a random part of it may survive instead ([`Survives::Some`]), sector by
+//! sector.
+//!
+//! Loaded before a program (`LD_PRELOAD`), the root and the journal come from [`ROOT_VARIABLE`] and [`JOURNAL_VARIABLE`].
+//! Linked into a simulation, [`watch`] says them, each member has a root of its own, and [`crash_after`] makes its disk
+//! fail in the middle of what it does.
+//!
+//! What it does not see: calls that go past the C library (`io_uring`, raw system calls: nothing of Holdfast writes so, see
+//! `tests/calls.rs`), and files of the root that another process writes. A shared writable mapping is refused.
+
+pub mod calls;
+mod journal;
+mod restore;
+mod system;
+mod watched;
+
+pub use restore::{Lost, Survives, lose_power};
+pub use watched::{
+    crash, crash_after, has_crashed, looking_away, mutations, revive, steady, unwatch, watch,
+};
+
+/// The folder whose files are watched in a program that was started with this library.
+pub const ROOT_VARIABLE: &str = "HOLDFAST_POWERLOSS_ROOT";
+/// Where such a program's journal is: outside of the root, on the same file system.
+pub const JOURNAL_VARIABLE: &str = "HOLDFAST_POWERLOSS_JOURNAL";
+
+/// What survives in parts.
+pub const SECTOR_BYTES: u64 = 512;
