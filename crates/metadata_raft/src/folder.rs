@@ -12,7 +12,7 @@ use std::path::Path;
 use wire::MemberIdentity;
 
 use crate::OpenFailure;
-use crate::files::write_atomically;
+use crate::files::{create_folder, write_atomically};
 
 const IDENTITY: &str = "member";
 
@@ -21,7 +21,7 @@ const UNCONFIRMED_MAX: usize = 256;
 
 /// Takes the folder for this process, creating it if it is not there.
 pub(crate) fn lock(folder: &Path) -> Result<File, OpenFailure> {
-    std::fs::create_dir_all(folder).map_err(|e| OpenFailure::folder(folder, &e))?;
+    create_folder(folder).map_err(|e| OpenFailure::folder(folder, &e))?;
     let path = folder.join("lock");
     let file = File::options()
         .write(true)

@@ -129,13 +129,17 @@ impl Member {
     /// Proposes under the same id until there is a reply or the deadline has come.
     pub(crate) async fn propose_entry(
         &self,
-        entry: Arc<Entry>,
+        mut entry: Arc<Entry>,
         deadline: Deadline,
     ) -> Result<Reply, MetadataFailure> {
         let mut may_have_effect = false;
         let mut last_problem = "no member led the group".to_owned();
         let mut news = self.raft.server_metrics();
         loop {
+            if may_have_effect && mutants::active!("retry_under_another_id") {
+                Arc::make_mut(&mut entry).id.sequence =
+                    self.sequence.fetch_add(1, Ordering::Relaxed);
+            }
             // What happens from here on is news after the attempt.
             news.borrow_and_update();
             let here = match other_leader(&self.raft, self.config.node_id) {
@@ -173,11 +177,13 @@ impl Member {
             if deadline <= Deadline::now() {
                 let reason =
                     format!("no reply before the deadline; the last problem: {last_problem}");
-                return Err(if may_have_effect {
-                    MetadataFailure::OutcomeUnknown { reason }
-                } else {
-                    MetadataFailure::Unavailable { reason }
-                });
+                return Err(
+                    if may_have_effect && !mutants::active!("call_unknown_unavailable") {
+                        MetadataFailure::OutcomeUnknown { reason }
+                    } else {
+                        MetadataFailure::Unavailable { reason }
+                    },
+                );
             }
         }
     }

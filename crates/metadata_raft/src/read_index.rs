@@ -252,6 +252,11 @@ async fn confirm_for_ever(confirmer: Confirmer, mut arrivals: mpsc::Receiver<Wai
             }
         };
         let Some(confirmed) = confirmed else { continue };
+        while mutants::active!("confirm_who_came_later")
+            && let Ok(arrived) = arrivals.try_recv()
+        {
+            waiting.push(arrived);
+        }
         for waiter in waiting.drain(..) {
             // Who gave up waiting is not there any more.
             drop(waiter.send(confirmed.clone()));

@@ -64,6 +64,14 @@ impl Member {
         })
     }
 
+    /// Checks everything that must hold of the tables.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check_tables(&self) -> Result<(), String> {
+        metadata::invariant::check_all(&*self.tables.view()).map_err(|broken| format!("{broken:?}"))
+    }
+
     /// The last applied entry, without looking at the rows.
     #[must_use]
     pub fn applied_index(&self) -> u64 {

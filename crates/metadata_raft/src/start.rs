@@ -42,7 +42,7 @@ impl Member {
 
     /// Whether [`Member::admit`] was called.
     pub(crate) fn is_admitted(&self) -> bool {
-        self.admitted.load(Ordering::Acquire)
+        self.admitted.load(Ordering::Acquire) || mutants::active!("vote_with_an_old_disk")
     }
 
     /// Forms the group if this node is to, and waits for itself when nobody else could answer.

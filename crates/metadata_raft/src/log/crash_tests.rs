@@ -324,3 +324,23 @@ async fn a_log_without_its_vote_is_refused() {
     let refused = LogStore::open(folder.path(), settings, Arc::new(DiskSpace::default()));
     assert!(refused.is_err_and(|e| e.to_string().contains("no vote")));
 }
+
+#[tokio::test]
+async fn who_reads_from_what_was_purged_is_not_given_what_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = open(folder.path(), 64 * 1024);
+    log.save_vote(&Vote {
+        leader_id: LeaderId {
+            term: 1,
+            node_id: 1,
+        },
+        committed: false,
+    })
+    .await
+    .unwrap();
+    append(&mut log, (0..20).map(|index| entry(1, index))).await;
+    log.purge(id(1, 9)).await.unwrap();
+    assert!(log.limited_get_log_entries(5, 15).await.unwrap().is_empty());
+    let whole = log.limited_get_log_entries(10, 15).await.unwrap();
+    assert_eq!(whole.first().map(|entry| entry.log_id), Some(id(1, 10)));
+}

@@ -70,7 +70,9 @@ impl VoteFile {
         let offset = (generation % 2) * SLOT_BYTES as u64;
         self.file.write_all_at(&slot, offset)?;
         steps::reached(steps::VOTE_BEFORE_SYNC);
-        self.file.sync_data()?;
+        if !mutants::active!("forget_the_votes_fsync") {
+            self.file.sync_data()?;
+        }
         steps::reached(steps::VOTE_AFTER_SYNC);
         self.generation = generation;
         Ok(())

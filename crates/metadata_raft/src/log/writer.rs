@@ -252,7 +252,9 @@ impl Writer {
         steps::reached(steps::APPEND_BEFORE_SYNC);
         let started = Instant::now();
         steps::sync_may_fail()?;
-        tail.file.sync_data()?;
+        if !mutants::active!("acknowledge_before_fsync") {
+            tail.file.sync_data()?;
+        }
         metrics::histogram!(metric::FSYNC_SECONDS).record(started.elapsed().as_secs_f64());
         metrics::counter!(metric::LOG_BYTES).increment(bytes.len() as u64);
         steps::reached(steps::APPEND_AFTER_SYNC);
@@ -270,6 +272,9 @@ impl Writer {
     }
 
     fn truncate(&mut self, last: Option<u64>) -> io::Result<()> {
+        if mutants::active!("forget_the_truncation") {
+            return Ok(());
+        }
         self.write_frame(FrameBuilder::truncated(last), Vec::new())?;
         let tail = self.tail.as_mut().expect("a frame was just written to it");
         tail.next_index = last.map_or(0, |last| last + 1);

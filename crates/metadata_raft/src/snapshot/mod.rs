@@ -196,6 +196,9 @@ fn write_file(path: &Path, state: &wire::AppliedState, view: &View) -> Result<()
             }
             Ok(ControlFlow::Continue(()))
         })?;
+    if mutants::active!("snapshot_without_the_last_row") && rows.pop().is_some() {
+        count -= 1;
+    }
     if !rows.is_empty() {
         write_chunk(&mut out, KIND_ROWS, &wire::encode_snapshot_rows(&rows))?;
     }
