@@ -43,6 +43,7 @@ pub use fabric::Fabric;
 pub use folder::NodeFolder;
 pub use join::{JoinFailure, JoinWish, join};
 pub use node::{Cluster, Parts};
+pub use start_book::{RecordedStart, StartBook, may_follow};
 pub use start_record::StartFailure;
 pub use status::{ClusterStatus, LogCopyLine, MoveLine, NodeLine};
 pub use wire::nodes::MoveProgress;

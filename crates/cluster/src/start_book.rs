@@ -14,13 +14,16 @@ const FILE: &str = "starts";
 
 /// A start: how often the member had started, and the name of this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RecordedStart {
-    pub(crate) starts: u64,
-    pub(crate) nonce: u128,
+pub struct RecordedStart {
+    /// How often the member had started, this time included.
+    pub starts: u64,
+    /// The name of this time.
+    pub nonce: u128,
 }
 
 /// Whether a start may follow the one that is recorded.
-pub(crate) fn may_follow(recorded: Option<RecordedStart>, note: &StartNote) -> bool {
+#[must_use]
+pub fn may_follow(recorded: Option<RecordedStart>, note: &StartNote) -> bool {
     let Some(recorded) = recorded else {
         return true;
     };
@@ -38,7 +41,7 @@ pub(crate) fn may_follow(recorded: Option<RecordedStart>, note: &StartNote) -> b
 }
 
 /// The book of one member. Blocks.
-pub(crate) struct StartBook {
+pub struct StartBook {
     folder: PathBuf,
     starts: BTreeMap<NodeId, RecordedStart>,
 }
@@ -46,7 +49,8 @@ pub(crate) struct StartBook {
 impl StartBook {
     /// The book in `folder`, or an empty one. A line that cannot be read is as if it had never been written: that member's
     /// next start is recorded anew.
-    pub(crate) fn open(folder: &Path) -> StartBook {
+    #[must_use]
+    pub fn open(folder: &Path) -> StartBook {
         let text = std::fs::read_to_string(folder.join(FILE)).unwrap_or_default();
         StartBook {
             folder: folder.to_owned(),
@@ -55,7 +59,10 @@ impl StartBook {
     }
 
     /// Records a start of `node`, unless what is recorded contradicts it. Durable when it returns `true`.
-    pub(crate) fn note(&mut self, node: NodeId, note: &StartNote) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When the book cannot be written.
+    pub fn note(&mut self, node: NodeId, note: &StartNote) -> io::Result<bool> {
         let recorded = self.starts.get(&node).copied();
         if !may_follow(recorded, note) {
             return Ok(false);
