@@ -19,17 +19,13 @@ impl Dice {
     pub fn of(seed: u64, purpose: &str) -> Dice {
         let mut dice = Dice::new(seed);
         for byte in purpose.bytes() {
-            dice.state = dice.next().wrapping_add(u64::from(byte));
+            dice.state = dice.draw().wrapping_add(u64::from(byte));
         }
         dice
     }
 
     /// The next 64 bits.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it has no end, and is asked for one number at a time"
-    )]
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -39,12 +35,12 @@ impl Dice {
 
     /// A number of `from..to`.
     pub fn within(&mut self, from: u64, to: u64) -> u64 {
-        from + self.next() % to.saturating_sub(from).max(1)
+        from + self.draw() % to.saturating_sub(from).max(1)
     }
 
     /// True once in `times`, on average.
     pub fn once_in(&mut self, times: u64) -> bool {
-        self.next().is_multiple_of(times)
+        self.draw().is_multiple_of(times)
     }
 
     /// One of them; `None` of none.
@@ -56,7 +52,7 @@ impl Dice {
     /// Fills bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
+            let word = self.draw().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
     }

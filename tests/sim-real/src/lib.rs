@@ -3,10 +3,17 @@
 //!
 //! One run is one process: some libraries count in statics, which a second run would find changed.
 
+pub mod clients;
 pub mod commands;
 pub mod dice;
+mod disk_copy;
+pub mod faults;
+pub mod invariants;
+pub mod ledger;
 pub mod machine;
 pub mod network;
 pub mod node;
+pub mod run;
 pub mod trace;
+pub mod witness;
 pub mod world;

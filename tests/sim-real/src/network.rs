@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -78,6 +79,8 @@ struct Inner {
     delays: BTreeMap<(NodeId, NodeId), Delay>,
     /// Whose power is off: nothing comes from there, not even an end.
     dark: BTreeSet<NodeId>,
+    /// Whose disk failed is as good as dead, and says nothing more.
+    disks: BTreeMap<NodeId, PathBuf>,
     dice: Dice,
     trace: Arc<Trace>,
 }
@@ -97,6 +100,7 @@ impl Network {
             walls: BTreeSet::new(),
             delays: BTreeMap::new(),
             dark: BTreeSet::new(),
+            disks: BTreeMap::new(),
             dice: Dice::of(seed, "network"),
             trace,
         })))
@@ -107,6 +111,11 @@ impl Network {
     pub fn transport(&self, from: NodeId) -> Arc<dyn PeerTransport> {
         let network = self.clone();
         Arc::new(Transport { from, network })
+    }
+
+    /// Where a member's disk is.
+    pub fn disk_of(&self, node: NodeId, disk: PathBuf) {
+        self.0.lock().disks.insert(node, disk);
     }
 
     /// A member accepts connections from now on.
@@ -256,6 +265,10 @@ impl Inner {
             return;
         }
         let pair = (wire.from, wire.to);
+        let disk = self.disks.get(&wire.from);
+        if disk.is_some_and(|disk| powerloss::has_crashed(disk)) {
+            return;
+        }
         let delay = self.delays.get(&pair).copied().unwrap_or(NEAR);
         let mut due = now_ms() + self.dice.within(delay.min, delay.max);
         if let Parcel::Data(bytes) = &parcel {

@@ -1,51 +1,92 @@
-//! The world: members, a network between them, one clock. A step is a millisecond in which what is due arrives and each
-//! member does what it can.
+//! The world: members, a network between them, one clock. A step is a millisecond in which what is due arrives, each
+//! member does what it can, and everything that must always hold is looked at.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use metadata_raft::Member;
 use ports::Deadline;
+use powerloss::Survives;
 
+use crate::clients::Client;
 use crate::dice::Dice;
+use crate::disk_copy::copy;
+use crate::faults::Action;
+use crate::invariants::p6::States;
+use crate::invariants::p7::UNDER_WAY_BYTES_MAX;
+use crate::invariants::time::LogTimes;
+use crate::ledger::Ledger;
 use crate::machine;
 use crate::network::{Network, NodeId};
-use crate::node::Node;
+use crate::node::{End, Node};
 use crate::trace::Trace;
+use crate::witness::Bucket;
+
+/// Nodes that may be made in a run, over those of the start.
+const REPLACEMENTS_MAX: u64 = 3;
+/// How long a change of the group may take before it is given up.
+const CHANGE_TIME_MAX: Duration = Duration::from_secs(4);
+
+thread_local! {
+    static DISK_DICE: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
+    static SLOW_MS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Whose disk it is that works now, and how slow it is.
+pub(crate) fn set_disk(_node: NodeId, slow_ms: u64) {
+    SLOW_MS.set(slow_ms);
+}
+
+/// A disk that is quick, mostly.
+fn disk_pause() -> Duration {
+    let ms = DISK_DICE.with_borrow_mut(|dice| {
+        if dice.once_in(100) {
+            dice.within(5, 60)
+        } else {
+            dice.within(0, 3)
+        }
+    });
+    Duration::from_millis(ms + SLOW_MS.get())
+}
 
 /// See the module.
 pub struct World {
-    /// The members, by their numbers.
+    /// The machines, by their numbers.
     pub nodes: BTreeMap<NodeId, Node>,
     /// Between them.
     pub network: Network,
     /// What happened.
     pub trace: Arc<Trace>,
+    /// What the clients were told.
+    pub ledger: Arc<Ledger>,
+    /// How states were compared.
+    pub states: States,
+    bucket: Arc<Bucket>,
+    times: LogTimes,
+    seed: u64,
     dice: Dice,
     now: u64,
-}
-
-/// A disk that is quick, mostly.
-fn disk_pause() -> Duration {
-    thread_local! {
-        static DICE: std::cell::RefCell<Option<Dice>> = const { std::cell::RefCell::new(None) };
-    }
-    DICE.with_borrow_mut(|dice| {
-        let dice = dice.get_or_insert_with(|| {
-            let mut seed = [0; 8];
-            seed.copy_from_slice(
-                &std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 1_u64)
-                    .to_le_bytes(),
-            );
-            Dice::of(u64::from_le_bytes(seed), "disk")
-        });
-        Duration::from_millis(if dice.once_in(100) {
-            dice.within(5, 60)
-        } else {
-            dice.within(0, 3)
-        })
-    })
+    folder: PathBuf,
+    members_at_first: u64,
+    /// The starts that have their clients.
+    served: BTreeSet<(NodeId, u64)>,
+    clients_stop: Arc<AtomicBool>,
+    /// Copies of disks, and after how many starts they were made.
+    images: BTreeMap<NodeId, u64>,
+    /// Machines that run with a copy.
+    impostors: BTreeSet<NodeId>,
+    /// A machine of which two disks were used: either of them may be refused for ever, and people have to replace it.
+    disputed: Option<NodeId>,
+    /// Whether it was refused.
+    is_lost: bool,
+    wrong_clock: Option<NodeId>,
+    most_under_way: usize,
+    is_changing: Arc<AtomicBool>,
+    clients_each: u64,
 }
 
 impl World {
@@ -54,18 +95,55 @@ impl World {
     pub fn new(seed: u64, members: u64, folder: &Path, trace: Arc<Trace>) -> World {
         machine::begin(seed);
         metadata_raft::simulation::begin(disk_pause);
+        DISK_DICE.set(Dice::of(seed, "disk"));
         let network = Network::new(seed, Arc::clone(&trace));
-        let nodes = (1..=members).map(|id| {
-            let node = Node::new(id, folder.join(id.to_string()), network.clone());
-            (id, node)
-        });
-        World {
-            nodes: nodes.collect(),
+        let bucket: Arc<Bucket> = Arc::default();
+        let mut dice = Dice::of(seed, "world");
+        let mut world = World {
+            nodes: BTreeMap::new(),
             network,
+            ledger: Arc::new(Ledger::new(Arc::clone(&trace))),
             trace,
-            dice: Dice::of(seed, "world"),
+            states: States::default(),
+            bucket,
+            times: LogTimes::default(),
+            seed,
+            clients_each: dice.within(1, 4),
+            dice,
             now: 0,
+            folder: folder.to_owned(),
+            members_at_first: members,
+            served: BTreeSet::new(),
+            clients_stop: Arc::default(),
+            images: BTreeMap::new(),
+            impostors: BTreeSet::new(),
+            disputed: None,
+            is_lost: false,
+            wrong_clock: None,
+            most_under_way: 0,
+            is_changing: Arc::default(),
+        };
+        for id in 1..=members {
+            world.add_node(id);
         }
+        world
+    }
+
+    fn add_node(&mut self, id: NodeId) {
+        let bucket = Arc::clone(&self.bucket);
+        let node = Node::new(id, &self.folder, self.network.clone(), bucket);
+        self.nodes.insert(id, node);
+    }
+
+    /// Milliseconds since the beginning.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The choices of the world.
+    pub fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
     }
 
     /// One millisecond.
@@ -76,7 +154,104 @@ impl World {
         let order: Vec<NodeId> = self.nodes.keys().copied().collect();
         let first = usize::try_from(self.dice.within(0, order.len() as u64)).unwrap_or(0);
         for at in 0..order.len() {
-            self.nodes[&order[(first + at) % order.len()]].poll();
+            if let Some(node) = self.nodes.get_mut(&order[(first + at) % order.len()]) {
+                node.poll();
+            }
+        }
+        for id in order {
+            self.look_at(id);
+        }
+        self.most_under_way = self.most_under_way.max(self.network.bytes_under_way());
+        if self.most_under_way > UNDER_WAY_BYTES_MAX {
+            let bytes = self.most_under_way;
+            self.ledger
+                .breaks(format!("P7: {bytes} bytes are under way"));
+        }
+    }
+
+    /// What must hold of one member now.
+    fn look_at(&mut self, id: NodeId) {
+        let node = &self.nodes[&id];
+        if node.runs() && powerloss::has_crashed(node.disk()) {
+            let survives = Survives::Some(self.dice.draw());
+            self.power(id, survives);
+            return;
+        }
+        match node.ended() {
+            Some(End::OldDisk) if self.impostors.contains(&id) => {
+                self.trace
+                    .line(format!("node {id} is refused: its disk is old"));
+                self.kill(id);
+                return;
+            }
+            Some(End::OldDisk) if self.disputed == Some(id) => {
+                self.trace
+                    .line(format!("node {id} is lost: another start is known"));
+                self.is_lost = true;
+                self.kill(id);
+                return;
+            }
+            Some(end) => {
+                self.ledger
+                    .breaks(format!("P4: node {id} ended by itself: {end:?}"));
+                self.kill(id);
+                return;
+            }
+            None => {}
+        }
+        let Some(member) = node.member() else {
+            return;
+        };
+        self.look_at_state(id, &member);
+        if self.nodes[&id].admitted().is_some() {
+            self.welcome(id, &member);
+        }
+    }
+
+    fn look_at_state(&mut self, id: NodeId, member: &Member) {
+        if !self.states.is_due(id, member.applied_index(), self.now) {
+            return;
+        }
+        if let Some(state) = member.state_hash()
+            && let Err(broken) = self.states.note(id, state)
+        {
+            self.ledger.breaks(broken);
+        }
+        let time = member.last_view().map_or(0, |view| view.time.0);
+        if let Err(broken) = self.times.note(id, time, self.now) {
+            self.ledger.breaks(broken);
+        }
+    }
+
+    /// A member takes part: its clients begin.
+    fn welcome(&mut self, id: NodeId, member: &Arc<Member>) {
+        if self.impostors.contains(&id) {
+            self.ledger
+                .breaks(format!("rule 5.9: node {id} takes part with an old disk"));
+            self.kill(id);
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.admitted_start = node.starts;
+        if !self.served.insert((id, node.starts)) {
+            return;
+        }
+        self.trace.line(format!("node {id} takes part"));
+        for number in 0..self.clients_each {
+            let name = format!("client {id}.{}.{number}", node.starts);
+            let client = Client {
+                dice: Dice::of(self.seed, &name),
+                name,
+                member: Arc::clone(member),
+                ledger: Arc::clone(&self.ledger),
+                disk: node.disk().to_owned(),
+                pause_max: 80,
+                saw: None,
+                stop: Arc::clone(&self.clients_stop),
+            };
+            node.spawn(client.run());
         }
     }
 
@@ -103,11 +278,23 @@ impl World {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let members = self.nodes.values().filter_map(|node| {
-            let member = node.member()?;
+            let member = node.admitted()?;
             let group = member.group();
             member.leads().then_some((group.term, node.id))
         });
         members.max().map(|(_, id)| id)
+    }
+
+    /// The voters and learners, as the latest leader sees them.
+    #[must_use]
+    pub fn group(&self) -> Option<BTreeMap<NodeId, bool>> {
+        let view = self.nodes[&self.leader()?].member()?.group();
+        Some(
+            view.nodes
+                .iter()
+                .map(|(id, peer)| (*id, peer.votes))
+                .collect(),
+        )
     }
 
     /// Starts everybody and makes all of them voters.
@@ -115,31 +302,291 @@ impl World {
     /// # Errors
     /// When that takes too long.
     pub fn form(&mut self) -> Result<(), String> {
-        for node in self.nodes.values_mut() {
-            node.start();
+        let all: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in all {
+            self.start(id);
         }
-        self.until(10_000, "everybody is open", |world| {
-            world.nodes.values().all(|node| node.member().is_some())
+        self.until(10_000, "everybody takes part", |world| {
+            world.nodes.values().all(|node| node.admitted().is_some())
         })?;
-        let all: BTreeSet<NodeId> = self.nodes.keys().copied().collect();
-        let first = self.nodes[&1].member().ok_or("node 1 is not open")?;
-        let voters = all.clone();
-        self.nodes[&1].spawn(async move {
-            let soon = Deadline::now() + Duration::from_secs(20);
-            for node in voters.iter().filter(|node| **node != 1) {
-                drop(
-                    first
-                        .add_learner(*node, &format!("node-{node}"), soon)
-                        .await,
-                );
-            }
-            drop(first.set_voters(voters, soon).await);
-        });
+        let voters: BTreeSet<NodeId> = self.nodes.keys().copied().collect();
+        let count = voters.len();
+        self.change_group(1, voters.clone(), voters);
         self.until(30_000, "all vote", |world| {
-            let view = world.nodes[&1].member().map(|member| member.group());
-            view.is_some_and(|view| {
-                view.nodes.len() == all.len() && view.nodes.values().all(|peer| peer.votes)
-            })
+            let group = world.group().unwrap_or_default();
+            group.len() == count && group.values().all(|votes| *votes)
         })
+    }
+
+    /// Has a member take nodes in and make these the voters.
+    fn change_group(&self, by: NodeId, taken_in: BTreeSet<NodeId>, voters: BTreeSet<NodeId>) {
+        let Some(leader) = self.nodes[&by].member() else {
+            return;
+        };
+        self.is_changing.store(true, Ordering::Relaxed);
+        let done = Arc::clone(&self.is_changing);
+        self.nodes[&by].spawn(async move {
+            let deadline = Deadline::now() + CHANGE_TIME_MAX;
+            let mut all_in = true;
+            for node in taken_in.into_iter().filter(|node| *node != by) {
+                let address = format!("node-{node}");
+                let added = leader.add_learner(node, &address, deadline).await;
+                all_in &= added.is_ok();
+            }
+            if all_in {
+                // Whether it was decided is seen in the group.
+                drop(leader.set_voters(voters, deadline).await);
+            }
+            done.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Lets something happen.
+    pub fn act(&mut self, action: Action) {
+        self.trace.line(format!("{action:?}"));
+        match action {
+            Action::Kill(id) => self.kill(id),
+            Action::Power(id, None) => self.power(id, Survives::Nothing),
+            Action::Power(id, Some(seed)) => self.power(id, Survives::Some(seed)),
+            Action::CrashAfter(id, changes) => {
+                if self.nodes[&id].runs() {
+                    powerloss::crash_after(self.nodes[&id].disk(), changes);
+                }
+            }
+            Action::Start(id) => self.start(id),
+            Action::Wall(pairs) => self.walls(&pairs, true),
+            Action::Unwall(pairs) => self.walls(&pairs, false),
+            Action::Cut(one, other) => self.network.cut(one, other),
+            Action::Slow(from, to, delay) => self.network.slow(from, to, delay),
+            Action::Pause(id, until) => self.with(id, |node| node.pause_until(until)),
+            Action::SlowDisk(id, ms) => self.with(id, |node| node.slow_disk(ms)),
+            Action::Clock(id, off) => self.clock(id, off),
+            Action::Bucket(id, reaches) => self.bucket.reach(id, reaches),
+            Action::Transfer(number) => self.transfer(number),
+            Action::Snapshot(id) => {
+                if let Some(member) = self.nodes[&id].admitted() {
+                    self.nodes[&id].spawn(async move { drop(member.snapshot().await) });
+                }
+            }
+            Action::Replace(number) => self.replace(number),
+            Action::Image(id) => self.image(id),
+            Action::OldDisk(id) => self.old_disk(id),
+            Action::TrueDisk(id) => self.true_disk(id),
+        }
+    }
+
+    fn with(&mut self, id: NodeId, act: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            act(node);
+        }
+    }
+
+    fn kill(&mut self, id: NodeId) {
+        self.with(id, |node| node.kill(false));
+    }
+
+    fn power(&mut self, id: NodeId, survives: Survives) {
+        let lost = self
+            .nodes
+            .get_mut(&id)
+            .map(|node| node.lose_power(survives));
+        match lost {
+            Some(Ok(lost)) => self.trace.line(format!("node {id} lost {lost:?}")),
+            Some(Err(error)) => self.ledger.breaks(format!("the disk of {id}: {error}")),
+            None => {}
+        }
+    }
+
+    fn start(&mut self, id: NodeId) {
+        if self.lost() == Some(id) {
+            return;
+        }
+        self.times.forget(id);
+        let known = self.voters();
+        self.with(id, |node| {
+            if !node.runs() {
+                node.start(known);
+            }
+        });
+    }
+
+    /// The machine that has to be replaced by people.
+    #[must_use]
+    pub fn lost(&self) -> Option<NodeId> {
+        self.disputed.filter(|_| self.is_lost)
+    }
+
+    /// Takes the lost machine out of the group.
+    pub fn remove_lost(&self) {
+        if let (Some(lost), Some(leader)) = (self.lost(), self.leader()) {
+            let mut voters: BTreeSet<NodeId> = self.voters().into_iter().collect();
+            voters.remove(&lost);
+            self.change_group(leader, BTreeSet::new(), voters);
+        }
+    }
+
+    fn walls(&mut self, pairs: &[(NodeId, NodeId)], are_there: bool) {
+        for (from, to) in pairs {
+            self.network.wall(*from, *to, are_there);
+        }
+    }
+
+    /// One clock is wrong in a run: of more, nobody could tell which. What was read of a clock counts for a while.
+    fn clock(&mut self, id: NodeId, off: i64) {
+        let id = *self.wrong_clock.get_or_insert(id);
+        self.nodes[&id].clock().set_off_ms(off);
+    }
+
+    fn transfer(&mut self, number: u64) {
+        let Some(leader) = self.leader() else {
+            return;
+        };
+        let Some(member) = self.nodes[&leader].admitted() else {
+            return;
+        };
+        let voters = self.voters();
+        let to = Dice::new(number).pick(&voters).unwrap_or(leader);
+        self.nodes[&leader].spawn(async move {
+            let deadline = Deadline::now() + Duration::from_secs(1);
+            if to == leader {
+                drop(member.step_down(deadline).await);
+            } else {
+                drop(member.transfer_leader(to, deadline).await);
+            }
+        });
+    }
+
+    /// Those who vote, or would if there were a leader to tell.
+    #[must_use]
+    pub fn voters(&self) -> Vec<NodeId> {
+        let known = self.group().unwrap_or_default();
+        let voters: Vec<NodeId> = known
+            .into_iter()
+            .filter_map(|(id, votes)| votes.then_some(id))
+            .collect();
+        if voters.is_empty() {
+            (1..=self.members_at_first).collect()
+        } else {
+            voters
+        }
+    }
+
+    fn replace(&mut self, number: u64) {
+        let made = self.nodes.len() as u64;
+        let Some(leader) = self.leader() else {
+            return;
+        };
+        if made >= self.members_at_first + REPLACEMENTS_MAX
+            || self.is_changing.load(Ordering::Relaxed)
+        {
+            return;
+        }
+        let mut voters: BTreeSet<NodeId> = self.voters().into_iter().collect();
+        let others: Vec<NodeId> = voters.iter().copied().filter(|id| *id != leader).collect();
+        let Some(gone) = Dice::new(number).pick(&others) else {
+            return;
+        };
+        let fresh = made + 1;
+        self.add_node(fresh);
+        self.start(fresh);
+        voters.remove(&gone);
+        voters.insert(fresh);
+        self.trace.line(format!("{fresh} comes for {gone}"));
+        self.change_group(leader, BTreeSet::from([fresh]), voters);
+    }
+
+    fn place(&self, id: NodeId, what: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{what}"))
+    }
+
+    fn image(&mut self, id: NodeId) {
+        let node = &self.nodes[&id];
+        if node.runs() || self.impostors.contains(&id) {
+            return;
+        }
+        let (disk, image) = (node.disk().to_owned(), self.place(id, "image"));
+        self.images.insert(id, node.admitted_start);
+        powerloss::looking_away(|| copy(&disk, &image)).expect("a disk of a run can be copied");
+    }
+
+    fn old_disk(&mut self, id: NodeId) {
+        let node = &self.nodes[&id];
+        let is_older = self
+            .images
+            .get(&id)
+            .is_some_and(|start| *start > 0 && *start < node.admitted_start);
+        // Of a start that nobody but the store heard of, only the store can tell.
+        if !is_older || self.disputed.is_some() || !node.is_heard_of() {
+            return;
+        }
+        self.disputed = Some(id);
+        self.power(id, Survives::Nothing);
+        let (disk, kept) = (self.nodes[&id].disk().to_owned(), self.place(id, "kept"));
+        let image = self.place(id, "image");
+        let swapped = powerloss::looking_away(|| {
+            copy(&disk, &kept)?;
+            copy(&image, &disk)
+        });
+        swapped.expect("a disk of a run can be copied");
+        self.trace.line(format!("node {id} has an old disk"));
+        self.impostors.insert(id);
+        self.start(id);
+    }
+
+    fn true_disk(&mut self, id: NodeId) {
+        if !self.impostors.remove(&id) {
+            self.start(id);
+            return;
+        }
+        self.power(id, Survives::Nothing);
+        let (disk, kept) = (self.nodes[&id].disk().to_owned(), self.place(id, "kept"));
+        powerloss::looking_away(|| copy(&kept, &disk)).expect("a disk of a run can be copied");
+        self.start(id);
+    }
+
+    /// Ends every fault, and starts who belongs to the group.
+    pub fn heal(&mut self) {
+        self.network.heal();
+        let impostors: Vec<NodeId> = self.impostors.iter().copied().collect();
+        for id in impostors {
+            self.true_disk(id);
+        }
+        let all: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in all {
+            self.bucket.reach(id, true);
+            self.with(id, |node| {
+                node.clock().set_off_ms(0);
+                node.slow_disk(0);
+                node.pause_until(0);
+            });
+            powerloss::steady(self.nodes[&id].disk());
+            self.start(id);
+        }
+    }
+
+    /// No client begins anything more.
+    pub fn stop_clients(&self) {
+        self.clients_stop.store(true, Ordering::Relaxed);
+    }
+
+    /// How the members stand, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let members = self.nodes.values().filter_map(|node| {
+            let member = node.member()?;
+            let (view, applied) = (member.group(), member.applied_index());
+            let (id, voters) = (node.id, view.nodes.keys());
+            let (term, leader, log) = (view.term, view.leader, view.last_log);
+            Some(format!(
+                "node {id}: term {term}, led by {leader:?}, log to {log:?}, applied {applied}, group {voters:?}"
+            ))
+        });
+        members.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The most bytes that were under way.
+    #[must_use]
+    pub fn most_under_way(&self) -> usize {
+        self.most_under_way
     }
 }
