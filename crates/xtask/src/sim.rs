@@ -20,13 +20,24 @@ const BUILD: &[&str] = &[
     "sim/mutants,sim/next-format",
 ];
 
+/// The same with the real consensus: one process a seed.
+const REAL: &[&str] = &[
+    "--profile",
+    "sim",
+    "--package",
+    "sim-real",
+    "--bin",
+    "sim-real",
+];
+
 /// A mutant is caught within so many seeds, or the simulation does not do what it is for.
 const SEEDS_PER_MUTANT: u64 = 2_000;
 
 /// What `cargo xtask sim` may be told.
 #[derive(Args)]
 pub struct Options {
-    /// Passed on: `--seeds N`, `--seed S`, `--mutant NAME`; see `cargo xtask sim -- --help`.
+    /// Passed on: `--seeds N`, `--seed S`, `--mutant NAME`; see `cargo xtask sim -- --help`. After `--consensus real` to the
+    /// simulation of the real consensus.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -40,8 +51,13 @@ pub struct MutantOptions {
 
 /// Runs the simulation.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let mut command = simulation(root)?;
-    let status = command.args(&options.arguments).status()?;
+    let (mut command, arguments) = match &options.arguments[..] {
+        [consensus, real, rest @ ..] if consensus == "--consensus" && real == "real" => {
+            (built(root, REAL, "sim-real")?, rest)
+        }
+        all => (simulation(root)?, all),
+    };
+    let status = command.args(arguments).status()?;
     if status.success() {
         Ok(())
     } else {
@@ -80,8 +96,17 @@ pub fn mutants(root: &Path, options: &MutantOptions) -> anyhow::Result<()> {
             missed.join(", ")
         );
     }
-    println!("every mutant was caught; the last one needed {most} seeds");
     let seeds = SEEDS_PER_MUTANT.to_string();
+    if options.names.is_empty() {
+        let mut real = built(root, REAL, "sim-real")?;
+        let status = real
+            .args(["--mutants", "--seeds", &seeds, "--seed", "1"])
+            .status()?;
+        if !status.success() {
+            bail!("a mutant of the real consensus was not caught");
+        }
+    }
+    println!("every mutant was caught; the last one over the pure log needed {most} seeds");
     let status = simulation(root)?.args(["--seeds", &seeds]).status()?;
     if !status.success() {
         bail!("without a mutant the simulation fails, too");
@@ -107,14 +132,22 @@ fn caught_after(root: &Path, name: &str) -> anyhow::Result<Option<(u64, String)>
 
 /// The simulation, built.
 fn simulation(root: &Path) -> anyhow::Result<Command> {
+    built(root, BUILD, "sim")
+}
+
+/// A program of the profile `sim`, built.
+fn built(root: &Path, build_of: &[&str], program: &str) -> anyhow::Result<Command> {
     let mut build = cargo(root, &["build", "--quiet"]);
-    let status = build.args(BUILD).status().context("cannot start cargo")?;
+    let status = build
+        .args(build_of)
+        .status()
+        .context("cannot start cargo")?;
     if !status.success() {
         bail!("the simulation does not build");
     }
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
-    let mut command = Command::new(target.join("sim/sim"));
+    let mut command = Command::new(target.join("sim").join(program));
     command.current_dir(root);
     Ok(command)
 }
