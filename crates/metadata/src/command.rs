@@ -323,6 +323,9 @@ pub struct BeginWrite {
     pub upload: UploadId,
     /// Where the request starts.
     pub from: WriteFrom,
+    /// The latest writer that the request knows of: what was acknowledged is dropped only if no later one has come, lest a
+    /// request that was long on its way takes back what its client was told meanwhile. `None` in entries of before this rule.
+    pub after: Option<Epoch>,
 }
 
 /// Where a request that writes starts.

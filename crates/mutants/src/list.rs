@@ -130,12 +130,6 @@ pub const ALL: &[Mutant] = &[
         "a part list is completed that was not sealed",
     ),
     mutant(
-        "seal_another_list",
-        3,
-        By::PureLog,
-        "an upload that is sealed can be sealed again with other parts",
-    ),
-    mutant(
         "delete_bytes_before_the_record",
         3,
         By::PureLog,

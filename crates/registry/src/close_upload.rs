@@ -22,6 +22,7 @@ use oci::{Digest, RepositoryName, UploadId};
 use crate::body_reader::BodyReader;
 use crate::hash_pipeline::HashPipeline;
 use crate::metric::UploadInFlight;
+use crate::owned_task::Presence;
 use crate::upload_writer::{UploadWriter, Written};
 use crate::{Body, Caller, Error, Registry, metric, steps};
 
@@ -49,9 +50,17 @@ impl Registry {
         digest: Digest,
     ) -> Result<BlobStored, Error> {
         let (registry, caller, repository) = (self.clone(), caller.clone(), repository.clone());
+        let (presence, _here) = Presence::of_this_request();
         self.owned(async move {
             let closed = registry
-                .write_last_and_close(&caller, &repository, upload, from, body, digest)
+                .write_last_and_close(
+                    &caller,
+                    &repository,
+                    (upload, from),
+                    body,
+                    digest,
+                    &presence,
+                )
                 .await;
             match closed {
                 Ok(stored) => Ok(stored),
@@ -69,10 +78,10 @@ impl Registry {
         &self,
         caller: &Caller,
         repository: &RepositoryName,
-        upload: UploadId,
-        from: WriteFrom,
+        (upload, from): (UploadId, WriteFrom),
         body: Body,
         digest: Digest,
+        there: &Presence,
     ) -> Result<BlobStored, Error> {
         let _in_flight = UploadInFlight::begin();
         self.refuse_too_large(from, &body)?;
@@ -93,7 +102,9 @@ impl Registry {
                 from = WriteFrom::Exactly(offset);
             }
         }
-        let writer = self.begin_write(caller, repository, upload, from).await?;
+        let writer = self
+            .begin_write(caller, repository, upload, from, there)
+            .await?;
         self.write_and_close(caller, repository, upload, writer, &mut body, digest)
             .await
     }

@@ -10,11 +10,12 @@
 //!
 //! Spec: distribution-spec 1.1, "Pushing a blob in chunks". Design: `docs/architecture.md`, "Uploads".
 
-use metadata::{Acknowledge, BeginWrite, Command, Reply, WriteFrom, WriteGrant};
+use metadata::{Acknowledge, BeginWrite, Command, Epoch, Refusal, Reply, WriteFrom, WriteGrant};
 use oci::{RepositoryName, UploadId};
 
 use crate::body_reader::BodyReader;
 use crate::metric::UploadInFlight;
+use crate::owned_task::Presence;
 use crate::upload_writer::{UploadWriter, Written};
 use crate::{Body, Caller, Error, Registry, UploadStatus, steps};
 
@@ -36,9 +37,10 @@ impl Registry {
         body: Body,
     ) -> Result<UploadStatus, Error> {
         let (registry, caller, repository) = (self.clone(), caller.clone(), repository.clone());
+        let (presence, _here) = Presence::of_this_request();
         self.owned(async move {
             registry
-                .write_and_acknowledge(&caller, &repository, upload, from, body)
+                .write_and_acknowledge(&caller, &repository, upload, from, body, &presence)
                 .await
         })
         .await
@@ -51,11 +53,14 @@ impl Registry {
         upload: UploadId,
         from: WriteFrom,
         body: Body,
+        there: &Presence,
     ) -> Result<UploadStatus, Error> {
         let _in_flight = UploadInFlight::begin();
         self.refuse_too_large(from, &body)?;
         let mut body = BodyReader::new(body, self.settings().body_idle_timeout);
-        let mut writer = self.begin_write(caller, repository, upload, from).await?;
+        let mut writer = self
+            .begin_write(caller, repository, upload, from, there)
+            .await?;
         let written = async {
             writer.take_all(&mut body).await?;
             writer.end_to_go_on().await
@@ -83,25 +88,60 @@ impl Registry {
     }
 
     /// Takes the next epoch of an upload.
+    ///
+    /// A request that starts before what is acknowledged is one that was sent again, and drops what lies beyond. But what it finds
+    /// acknowledged may have come after it, from a later request of the same client, while this one was held. So it goes back only
+    /// after another look at the upload, as long as no other writer comes in between, and while its client is `there`.
     pub(crate) async fn begin_write(
         &self,
         caller: &Caller,
         repository: &RepositoryName,
         upload: UploadId,
         from: WriteFrom,
+        there: &Presence,
     ) -> Result<UploadWriter, Error> {
-        let command = Command::BeginWrite(BeginWrite {
-            repository: repository.clone(),
-            upload,
-            from,
-        });
-        steps::reach(steps::WRITE_BEFORE_EPOCH);
-        let reply = self.propose(command, caller.deadline).await?;
-        steps::reach(steps::WRITE_AFTER_EPOCH);
+        // Nothing is acknowledged before the first writer.
+        let before_all = Epoch(0);
+        let mut reply = self
+            .take_epoch(caller, repository, upload, from, before_all)
+            .await?;
+        if let (Reply::Refused(Refusal::OffsetMismatch { acknowledged }), WriteFrom::Location(at)) =
+            (&reply, from)
+            && at < *acknowledged
+        {
+            let view = self
+                .upload_view(repository, upload, caller.deadline)
+                .await?;
+            if there.is_there() {
+                reply = self
+                    .take_epoch(caller, repository, upload, from, view.epoch)
+                    .await?;
+            }
+        }
         match reply {
             Reply::WriteGranted(grant) => self.writer(caller, repository, upload, *grant).await,
             other => Err(Error::unexpected_reply(other)),
         }
+    }
+
+    async fn take_epoch(
+        &self,
+        caller: &Caller,
+        repository: &RepositoryName,
+        upload: UploadId,
+        from: WriteFrom,
+        after: Epoch,
+    ) -> Result<Reply, Error> {
+        let command = Command::BeginWrite(BeginWrite {
+            repository: repository.clone(),
+            upload,
+            from,
+            after: Some(after),
+        });
+        steps::reach(steps::WRITE_BEFORE_EPOCH);
+        let reply = self.propose(command, caller.deadline).await;
+        steps::reach(steps::WRITE_AFTER_EPOCH);
+        reply
     }
 
     /// A writer with the epoch that was granted.

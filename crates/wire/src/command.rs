@@ -328,6 +328,7 @@ impl From<&BeginWrite> for pb::BeginWrite {
         pb::BeginWrite {
             path: Some(path_to(&begin.repository, begin.upload)),
             from: Some(from),
+            after: begin.after.map(|after| after.0),
         }
     }
 }
@@ -347,6 +348,7 @@ impl TryFrom<pb::BeginWrite> for BeginWrite {
             repository,
             upload,
             from,
+            after: begin.after.map(Epoch),
         })
     }
 }

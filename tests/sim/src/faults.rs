@@ -16,6 +16,7 @@ pub const ALL: &[&str] = &[
     "member crashes",
     "gateway crashes",
     "all members crash",
+    "quorum is lost",
     "unsynced writes lost",
     "torn log",
     "old disk is refused",
@@ -83,13 +84,14 @@ fn one(world: &Arc<World>, dice: &Dice) {
                 crash(world, dice, &node, "gateway crashes", 100..2_000);
             }
         }
-        38..40 => {
+        38..41 => lose_quorum(world, dice),
+        41..43 => {
             for node in world.all_nodes().iter().filter(|node| node.is_member()) {
                 crash(world, dice, node, "member crashes", 300..2_500);
             }
             world.census.count(Kind::Fault, "all members crash");
         }
-        40..50 => partition(world, dice),
+        43..50 => partition(world, dice),
         50..56 => slow_link(world, dice),
         56..66 => stand_still(world, dice),
         66..72 => slow_disk(world, dice),
@@ -99,6 +101,22 @@ fn one(world: &Arc<World>, dice: &Dice) {
         88..92 => crate::membership::change(world, dice),
         92..95 => old_disk(world, dice),
         _ => lose_store(world, dice),
+    }
+}
+
+/// All members but one are down for so long that pulls are answered from the last state.
+fn lose_quorum(world: &Arc<World>, dice: &Dice) {
+    let members = world
+        .all_nodes()
+        .into_iter()
+        .filter(|node| node.is_member());
+    let up: Vec<_> = members.filter(|node| is_up(node)).collect();
+    if up.len() < 3 {
+        return;
+    }
+    world.census.count(Kind::Fault, "quorum is lost");
+    for node in &up[1..] {
+        crash(world, dice, node, "member crashes", 5_500..7_000);
     }
 }
 

@@ -146,6 +146,13 @@ pub(super) fn remove_parts(
 pub(super) fn begin_write(state: &mut State<'_>, begin: &BeginWrite) -> Result<Reply, Stop> {
     let before = find_open(state, &begin.repository, begin.upload)?;
     let start = start(&before, begin.from)?.clone();
+    let goes_back = start.offset < before.acknowledged.offset;
+    if goes_back && begin.after.is_some_and(|after| after != before.epoch) {
+        return Err(Refusal::OffsetMismatch {
+            acknowledged: before.acknowledged.offset,
+        }
+        .into());
+    }
     let mut row = before.clone();
     let has_more_parts = progress::current(&row).last_part > start.last_part;
     let grant = grant(state, begin.upload, &mut row, start)?;

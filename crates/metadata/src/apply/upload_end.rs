@@ -23,7 +23,6 @@ pub(super) fn seal(state: &mut State<'_>, seal: &SealUpload) -> Result<Reply, St
     let before = upload::find(state, &seal.repository, seal.upload)?;
     match &before.state {
         UploadState::Open => {}
-        UploadState::Sealed(_) if mutants::active!("seal_another_list") => {}
         UploadState::Sealed(sealed) if sealed.digest == seal.digest => {
             return Ok(Reply::Sealed(sealed.clone()));
         }

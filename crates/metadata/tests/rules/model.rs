@@ -152,6 +152,7 @@ impl Model {
             repository: self.name.clone(),
             upload: UPLOAD,
             from,
+            after: None,
         });
         let Reply::WriteGranted(grant) = self.world.apply(command) else {
             return;

@@ -14,6 +14,7 @@ pub fn begin(repository: &RepositoryName, upload: UploadId, from: WriteFrom) -> 
         repository: repository.clone(),
         upload,
         from,
+        after: None,
     })
 }
 
@@ -239,6 +240,27 @@ fn a_request_that_is_sent_again_takes_up_where_it_started() {
     assert_eq!(world.queued().len(), 2, "the first tail goes too");
     let refusal = world.refused(begin(&name, upload, WriteFrom::Location(30)));
     assert_eq!(refusal, Refusal::OffsetMismatch { acknowledged: 0 });
+}
+
+#[test]
+fn what_was_acknowledged_is_dropped_only_by_who_knows_the_latest_writer() {
+    let mut world = World::new();
+    let name = repo("a");
+    let (upload, first) = world.create(&name);
+    let told = plain(upload, first.epoch, 30);
+    world.apply(acknowledge(&name, upload, first.epoch, told, vec![]));
+    let back = |after| {
+        Command::BeginWrite(BeginWrite {
+            repository: name.clone(),
+            upload,
+            from: WriteFrom::Location(0),
+            after: Some(after),
+        })
+    };
+    let refusal = world.refused(back(Epoch(0)));
+    assert_eq!(refusal, Refusal::OffsetMismatch { acknowledged: 30 });
+    let again = granted(&mut world, back(first.epoch));
+    assert_eq!(again.progress, Progress::default());
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn upload_commands() -> Vec<(&'static str, Command)> {
             repository: repository(),
             upload: upload(),
             from,
+            after: None,
         })
     };
     let create = CreateUpload {

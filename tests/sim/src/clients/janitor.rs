@@ -2,7 +2,7 @@
 
 use linearizability::tag::{Input, Output};
 use metadata::Precondition;
-use oci::{Digest, RepositoryName};
+use oci::{Digest, RepositoryName, Tag};
 use registry::{Error, Sweeper};
 
 use super::{Client, Told};
@@ -15,9 +15,13 @@ impl Client {
         let repository = self.repository();
         match (self.dice.within(0..4), self.library.old_image()) {
             (0, Some(image)) => self.delete_manifest(&repository, image.digest).await,
-            (1, Some(image)) => {
-                self.delete_blob(&repository, *self.dice.pick(&image.blobs))
-                    .await
+            (1, Some(image)) if self.dice.hits(400) => {
+                let blob = *self.dice.pick(&image.blobs);
+                self.delete_blob(&repository, blob).await;
+            }
+            (1, _) => {
+                let blob = self.library.any_blob().0;
+                self.delete_blob(&repository, blob).await;
             }
             _ => self.delete_tag(&repository).await,
         }
@@ -32,6 +36,16 @@ impl Client {
             },
             false => Condition::None,
         };
+        self.delete_this_tag(repository, &tag, condition).await;
+    }
+
+    /// Deletes a tag on a condition. Whether that was done.
+    pub(super) async fn delete_this_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        condition: Condition,
+    ) -> bool {
         let precondition = match condition {
             Condition::Matches(digest) => Some(Precondition::Matches(vec![digest])),
             Condition::None | Condition::Absent => None,
@@ -40,10 +54,10 @@ impl Client {
         let input = Input::Delete {
             when: condition.when(),
         };
-        let history = watch.tags.begin(self.number, (repository, &tag), input);
+        let history = watch.tags.begin(self.number, (repository, tag), input);
         let deleted = self
             .ask("DELETE tag", |registry, caller| {
-                let repository = repository.clone();
+                let (repository, tag) = (repository.clone(), tag.clone());
                 async move {
                     registry
                         .delete_tag(&caller, &repository, &tag, precondition)
@@ -51,6 +65,7 @@ impl Client {
                 }
             })
             .await;
+        let is_done = matches!(deleted, Told::Done(()));
         match deleted {
             Told::Done(()) => {
                 watch.tags.end(history, Output::Done);
@@ -66,6 +81,7 @@ impl Client {
             Told::No(_) | Told::Unsent => watch.tags.had_no_effect(history),
             Told::Unknown => {}
         }
+        is_done
     }
 
     async fn delete_manifest(&self, repository: &RepositoryName, digest: Digest) {

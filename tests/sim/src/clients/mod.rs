@@ -36,6 +36,8 @@ pub const ALL: &[&str] = &[
     "upload resumed",
     "upload contested",
     "upload cancelled",
+    "lost writer outrun",
+    "tag made again",
     "late request refused",
     "image pushed",
     "large manifest pushed",
@@ -165,7 +167,7 @@ impl Client {
             may_push: true,
             deadline: Instant::now() + self.world.plan.settings.hold,
         };
-        let vanishes = self.number > 0 && self.dice.hits(15);
+        let vanishes = self.number > 0 && self.dice.hits(25);
         let patience = if vanishes {
             self.world.census.count(Kind::Fault, "client vanishes");
             self.dice.ms(1..200)
@@ -246,12 +248,13 @@ impl Client {
 
     async fn do_something(&self) {
         match self.dice.within(0..100) {
-            0..26 => self.push_image().await,
-            26..40 => self.swap_tag().await,
-            40..52 => self.read_tag().await,
-            52..64 => self.upload_somehow().await,
-            64..70 => self.push_twice().await,
-            70..76 => self.delete_something().await,
+            0..24 => self.push_image().await,
+            24..37 => self.swap_tag().await,
+            37..48 => self.read_tag().await,
+            48..60 => self.upload_somehow().await,
+            60..65 => self.push_twice().await,
+            65 => self.make_tag_again().await,
+            66..76 => self.delete_something().await,
             76..82 => self.pull_something().await,
             82..88 => self.list_something().await,
             88..92 => self.sweep().await,

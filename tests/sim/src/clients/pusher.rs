@@ -180,7 +180,7 @@ impl Client {
                 Condition::Matches(digest) => Some(Precondition::Matches(vec![digest])),
                 Condition::Absent => Some(Precondition::Absent),
             },
-            idempotency_key: Some(key),
+            idempotency_key: (twice || self.dice.hits(500)).then_some(key),
         };
         let answer = if twice {
             self.send_twice(repository, push).await

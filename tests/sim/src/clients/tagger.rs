@@ -26,6 +26,27 @@ impl Client {
         }
     }
 
+    /// Makes a tag on the condition that there is none, deletes it, and makes it again: the same request, with an effect of its own.
+    pub(super) async fn make_tag_again(&self) {
+        let repository = self.repository();
+        let tag = self.tag();
+        let image = self.library.new_image(None, false);
+        if !self.push_blobs(&repository, &image).await {
+            return;
+        }
+        self.put_image(&repository, Some(&tag), &image, Condition::Absent, false)
+            .await;
+        if self
+            .delete_this_tag(&repository, &tag, Condition::Matches(image.digest))
+            .await
+        {
+            self.put_image(&repository, Some(&tag), &image, Condition::Absent, false)
+                .await;
+            self.where_tag_points(&repository, &tag).await;
+            self.world.answered("tag made again");
+        }
+    }
+
     /// Reads a tag.
     pub(super) async fn read_tag(&self) {
         let repository = self.repository();

@@ -21,8 +21,6 @@ struct Upload {
     bytes: Bytes,
     /// The last offset that it was told.
     acknowledged: u64,
-    /// A request broke off without an answer: it may yet begin, and go back to where it was sent from.
-    broke_off: bool,
 }
 
 impl Client {
@@ -30,7 +28,11 @@ impl Client {
     pub(super) async fn upload_somehow(&self) {
         let repository = self.repository();
         let (digest, bytes) = self.library.any_blob();
-        match self.dice.within(0..4) {
+        match self.dice.within(0..5) {
+            4 => {
+                self.upload_after_a_lost_writer(&repository, digest, &bytes)
+                    .await
+            }
             0 => self.upload_contested(&repository, digest, &bytes).await,
             1 => self.upload_cancelled(&repository, digest, &bytes).await,
             _ => {
@@ -58,7 +60,6 @@ impl Client {
             digest,
             bytes: bytes.clone(),
             acknowledged: 0,
-            broke_off: false,
         })
     }
 
@@ -163,8 +164,7 @@ impl Client {
     async fn after_break<T>(&self, upload: &mut Upload, answer: Told<T>) -> bool {
         match answer {
             Told::No(Error::UploadUnknown | Error::NameUnknown) => return false,
-            Told::Unknown => upload.broke_off = true,
-            Told::No(Error::OffsetMismatch { acknowledged }) if !upload.broke_off => {
+            Told::No(Error::OffsetMismatch { acknowledged }) => {
                 let id = upload.id.to_string();
                 p5::check_offset(&self.world, &id, upload.acknowledged, acknowledged);
             }
@@ -188,10 +188,8 @@ impl Client {
     }
 
     fn told_offset(&self, upload: &mut Upload, offset: u64) {
-        if !upload.broke_off {
-            let id = upload.id.to_string();
-            p5::check_offset(&self.world, &id, upload.acknowledged, offset);
-        }
+        let id = upload.id.to_string();
+        p5::check_offset(&self.world, &id, upload.acknowledged, offset);
         if offset > upload.bytes.len() as u64 {
             let said = format!(
                 "upload {} stands at {offset}, and {} bytes were ever sent",
@@ -217,7 +215,6 @@ impl Client {
             digest,
             bytes: others,
             acknowledged: 0,
-            broke_off: false,
         };
         if bytes.is_empty() {
             return;
@@ -255,6 +252,46 @@ impl Client {
             })
             .await;
         if closed.done().is_some() {
+            self.pull_blob(repository, digest).await;
+        }
+    }
+
+    /// A writer of other bytes loses its client, and its node goes on; then another one writes from the beginning, and once it was
+    /// told that its bytes are safe nothing of the first writer comes between them.
+    async fn upload_after_a_lost_writer(
+        &self,
+        repository: &RepositoryName,
+        digest: Digest,
+        bytes: &Bytes,
+    ) {
+        let Some(mut upload) = self.open(repository, digest, bytes).await else {
+            return;
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        let lost = Upload {
+            repository: repository.clone(),
+            id: upload.id,
+            digest,
+            bytes: bytes.iter().map(|byte| byte ^ 0x55).collect(),
+            acknowledged: 0,
+        };
+        let (client, len) = (self.clone(), bytes.len() as u64);
+        let writer = tokio::spawn(async move { drop(client.write(&lost, len).await) });
+        tokio::time::sleep(self.dice.ms(2..80)).await;
+        writer.abort();
+        let len = self.dice.within(1..bytes.len() as u64 + 1);
+        let Told::Done(status) = self.write(&upload, len).await else {
+            return;
+        };
+        if status.offset != len {
+            return;
+        }
+        upload.acknowledged = len;
+        tokio::time::sleep(self.dice.ms(1..300)).await;
+        if let Told::Done(()) = self.close(&upload).await {
+            self.world.answered("lost writer outrun");
             self.pull_blob(repository, digest).await;
         }
     }
