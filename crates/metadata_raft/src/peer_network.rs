@@ -33,6 +33,10 @@ use crate::types::{
 
 /// After a peer could not be reached it is tried again so soon: an election waits for it.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// An append is answered within so long, or its stream is opened anew. openraft would allow less than the time between two
+/// heartbeats; but where an answer takes longer, over a slow line or from a slow disk, nothing would ever be acknowledged, and
+/// a peer that stands still would be sent a new stream with each try. Streams carry many appends at once, and so waiting is free.
+const APPEND_TIME_MAX: Duration = Duration::from_millis(500);
 /// How much of a snapshot goes in one message, and how many messages wait to be sent.
 const PIECE_BYTES: usize = 512 * 1024;
 const PIECES_AHEAD: usize = 2;
@@ -257,7 +261,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
             counted.fetch_add(1, Ordering::AcqRel);
             append_to_wire(&request)
         });
-        let limit = option.soft_ttl();
+        let limit = option.soft_ttl().max(APPEND_TIME_MAX);
         Box::pin(async move {
             let mut client = self.client.clone();
             let opened = client.append(requests);
