@@ -44,6 +44,6 @@ pub use folder::NodeFolder;
 pub use join::{JoinFailure, JoinWish, join};
 pub use node::{Cluster, Parts};
 pub use start_book::{RecordedStart, StartBook, may_follow};
-pub use start_record::StartFailure;
+pub use start_record::{StartFailure, note_of};
 pub use status::{ClusterStatus, LogCopyLine, MoveLine, NodeLine};
 pub use wire::nodes::MoveProgress;

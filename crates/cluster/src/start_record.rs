@@ -155,7 +155,9 @@ pub(crate) async fn repeat(shared: &Shared, member: &Member) -> Result<(), BlobF
     }
 }
 
-fn note_of(member: &Member) -> StartNote {
+/// What a member tells the others of this start of it.
+#[must_use]
+pub fn note_of(member: &Member) -> StartNote {
     let start = member.this_start();
     let last = (start.previous_nonce != 0).then_some(start.previous_nonce);
     StartNote {

@@ -52,7 +52,7 @@ impl Member {
     /// The state that this member has applied, for those who check or compare whole states. Rows are read from the disk.
     #[must_use]
     pub fn state(&self) -> std::sync::Arc<dyn ReadTables + Send + Sync> {
-        self.tables.view()
+        std::sync::Arc::new(self.tables.view().rows.clone())
     }
 
     /// The entry that stands at `index` in this member's log; `None` where the log does not reach, or does not any more.

@@ -155,7 +155,7 @@ impl Member {
     /// The cluster as this member's own tables have it, which may be behind the log: for a start, before anybody can be asked.
     #[must_use]
     pub fn last_view(&self) -> Option<ClusterView> {
-        match metadata::answer(&*self.tables.view(), &Query::Cluster) {
+        match metadata::answer(&self.tables.view().rows, &Query::Cluster) {
             Ok(Answer::Cluster(view)) => Some(view),
             _ => None,
         }
@@ -170,7 +170,7 @@ impl Member {
             | Query::Blob { .. }
             | Query::Upload { .. }
             | Query::Authority
-            | Query::Authorities => metadata::answer(&*view, query),
+            | Query::Authorities => metadata::answer(&view.rows, query),
             Query::Uploads(_)
             | Query::BlobObjects(_)
             | Query::Repositories(_)
@@ -179,7 +179,7 @@ impl Member {
             | Query::DueDeletions { .. }
             | Query::Nodes => {
                 let query = query.clone();
-                crate::blocking::blocking(move || metadata::answer(&*view, &query))
+                crate::blocking::blocking(move || metadata::answer(&view.rows, &query))
                     .await
                     .map_err(stopped)?
             }

@@ -76,7 +76,8 @@ async fn survive(
     let node = config.node_id;
     let members = membership.nodes();
     let members: BTreeMap<u64, String> = members.map(|(id, at)| (*id, at.addr.clone())).collect();
-    let (time, repositories) = match metadata::answer(&*storage.tables.view(), &Query::Cluster) {
+    let (time, repositories) = match metadata::answer(&storage.tables.view().rows, &Query::Cluster)
+    {
         Ok(Answer::Cluster(view)) => (view.time, view.repositories),
         Ok(_) => (LogTime(0), 0),
         Err(e) => return Err(failed(&e)),

@@ -162,7 +162,7 @@ impl Restoration {
                 let counted = view.count(table, usize::MAX).map_err(content)?;
                 Ok::<_, RestorationFailure>(counted as u64)
             };
-            let time = match metadata::answer(&*view, &Query::Cluster).map_err(content)? {
+            let time = match metadata::answer(&view.rows, &Query::Cluster).map_err(content)? {
                 Answer::Cluster(view) => view.time,
                 _ => return Err(content("the state does not tell its time")),
             };

@@ -69,7 +69,8 @@ impl Member {
     /// # Errors
     /// What does not hold.
     pub fn check_tables(&self) -> Result<(), String> {
-        metadata::invariant::check_all(&*self.tables.view()).map_err(|broken| format!("{broken:?}"))
+        metadata::invariant::check_all(&self.tables.view().rows)
+            .map_err(|broken| format!("{broken:?}"))
     }
 
     /// The last applied entry, without looking at the rows.

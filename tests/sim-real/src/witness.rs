@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use cluster::{RecordedStart, StartBook, may_follow};
+use cluster::{RecordedStart, StartBook, may_follow, note_of};
 use metadata::NodeId as LogNodeId;
 use metadata_raft::Member;
 use parking_lot::Mutex;
@@ -116,19 +116,6 @@ impl NodeCalls for Witness {
 
     async fn order(&self, _: Request<OrderRequest>) -> Result<Response<OrderReply>, Status> {
         Err(Status::unavailable("nobody asks that here"))
-    }
-}
-
-fn note_of(member: &Member) -> StartNote {
-    let start = member.this_start();
-    let last = (start.previous_nonce != 0).then_some(start.previous_nonce);
-    StartNote {
-        starts: start.starts,
-        nonce: start.nonce,
-        before: last
-            .into_iter()
-            .chain(start.unconfirmed_nonces.iter().copied())
-            .collect(),
     }
 }
 

@@ -232,19 +232,3 @@ impl View {
         Ok(count)
     }
 }
-
-impl ReadTables for View {
-    fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Row>, StorageFailure> {
-        self.rows.get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: TableId,
-        from: &[u8],
-        to: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], Row) -> ControlFlow<()>,
-    ) -> Result<(), StorageFailure> {
-        self.rows.scan(table, from, to, visit)
-    }
-}

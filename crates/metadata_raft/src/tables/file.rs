@@ -6,6 +6,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use super::adapter::{APPLIED, FileRows, META, ROWS};
+use super::layer::Layer;
 use super::store::{Applied, ApplyError};
 use crate::files::sync_folder;
 use crate::types::{StoredRecordError, applied_from_wire, applied_to_wire};
@@ -73,6 +74,21 @@ pub(crate) fn begin_durable(database: &Database) -> Result<WriteTransaction, App
 /// The rows as they are in the file.
 pub(crate) fn rows_of(database: &Database) -> Result<FileRows, ApplyError> {
     Ok(database.begin_read()?.open_table(ROWS)?)
+}
+
+/// Writes the changes of a layer over the rows.
+pub(crate) fn write_changes(
+    transaction: &WriteTransaction,
+    changes: &Layer,
+) -> Result<(), ApplyError> {
+    let mut rows = transaction.open_table(ROWS)?;
+    for (key, row) in changes.iter() {
+        match row {
+            Some(row) => drop(rows.insert(key.as_ref(), row.as_ref())?),
+            None => drop(rows.remove(key.as_ref())?),
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn read_applied(database: &Database) -> Result<Applied, ApplyError> {

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use metadata::{MemoryTables, ReadTables, Row, TableId, Tables};
 use redb::Database;
 
-use super::adapter::{Layers, ROWS};
-use super::file::{begin_durable, create, rows_of};
+use super::adapter::Layers;
+use super::file::{begin_durable, create, rows_of, write_changes};
 
 const TABLE: TableId = TableId::ProjectCount;
 const STEPS: u64 = 6_000;
@@ -52,15 +52,7 @@ fn scanned(
 
 fn write_frozen(database: &Database, layers: &mut Layers) {
     let transaction = begin_durable(database).unwrap();
-    {
-        let mut rows = transaction.open_table(ROWS).unwrap();
-        for (key, row) in layers.frozen().iter() {
-            match row {
-                Some(row) => drop(rows.insert(key.as_ref(), row.as_ref()).unwrap()),
-                None => drop(rows.remove(key.as_ref()).unwrap()),
-            }
-        }
-    }
+    write_changes(&transaction, layers.frozen()).unwrap();
     transaction.commit().unwrap();
     layers.written(rows_of(database).unwrap());
 }

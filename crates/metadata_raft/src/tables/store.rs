@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::adapter::{Layers, ROWS, View, full_key};
 use super::file::{
     begin_durable, builder, create, open_existing, read_applied, rows_of, write_applied,
+    write_changes,
 };
 use crate::files::{free_bytes, sync_folder};
 use crate::metric;
@@ -298,15 +299,7 @@ impl TableStore {
             (Arc::clone(&open.database), changes, applied)
         };
         let transaction = begin_durable(&database)?;
-        {
-            let mut rows = transaction.open_table(ROWS)?;
-            for (key, row) in changes.iter() {
-                match row {
-                    Some(row) => drop(rows.insert(key.as_ref(), row.as_ref())?),
-                    None => drop(rows.remove(key.as_ref())?),
-                }
-            }
-        }
+        write_changes(&transaction, &changes)?;
         write_applied(&transaction, &applied)?;
         steps::reached(steps::DURABLE_BEFORE_COMMIT);
         transaction.commit()?;

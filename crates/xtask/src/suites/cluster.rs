@@ -1,13 +1,11 @@
 //! `cargo xtask cluster`: the suite `cluster` as long as a release wants it, where every change runs it short.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{SUITES, build_for, commands, run_one};
-use crate::install::{self, Cache, Need};
+use super::long;
 
 /// What `cargo xtask cluster` may be told.
 #[derive(Args)]
@@ -43,20 +41,8 @@ pub struct Options {
 
 /// Installs, builds and runs it, one test after the other, so that each has the machine.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let suite = SUITES
-        .iter()
-        .find(|suite| suite.name == "cluster")
-        .context("there is a suite `cluster`")?;
-    let cache = Cache::find()?;
-    let needs: Vec<&Need> = suite.needs.iter().collect();
-    if let Some((_, why)) = install::all(&cache, &needs).first() {
-        bail!("what the suite needs is missing: {why}");
-    }
-    let binaries = build_for(root, &[suite])?;
-    let deadline = Instant::now() + Duration::from_secs(60 * options.deadline);
-    let mut failed = Vec::new();
-    for mut command in commands(root, suite, &binaries) {
-        cache.put_on_path(&mut command);
+    let time = Duration::from_secs(60 * options.deadline);
+    long::run(root, "cluster", time, |command| {
         let lengths = [
             ("CLUSTER_MANIFEST_KILLS", options.manifest_kills),
             ("CLUSTER_CLIENT_ROUNDS", options.client_rounds),
@@ -69,14 +55,5 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         command.envs(lengths.map(|(name, number)| (name, number.to_string())));
         command.args(["--test-threads", "1", "--nocapture"]);
         command.args(&options.only);
-        match run_one(&mut command, deadline) {
-            Ok(counts) if counts.failed == 0 => {}
-            Ok(counts) => failed.push(format!("{} tests failed", counts.failed)),
-            Err(why) => failed.push(why),
-        }
-    }
-    if !failed.is_empty() {
-        bail!("{}", failed.join("; "));
-    }
-    Ok(())
+    })
 }

@@ -7,6 +7,7 @@ mod build;
 pub mod chaos;
 pub mod cluster;
 mod libtest;
+mod long;
 mod report;
 
 use std::path::Path;
