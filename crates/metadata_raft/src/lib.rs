@@ -14,6 +14,7 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata".
 
+mod append_stream;
 mod blocking;
 mod copy_source;
 mod failure;

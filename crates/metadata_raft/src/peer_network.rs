@@ -2,8 +2,6 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -23,6 +21,7 @@ use tokio::sync::mpsc::Sender;
 use tokio_stream::wrappers::ReceiverStream;
 use wire::peer::{self, AppendReply, SnapshotName, SnapshotPiece};
 
+use crate::append_stream;
 use crate::blocking::blocking;
 use crate::metric;
 use crate::snapshot::SnapshotFile;
@@ -255,12 +254,8 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let unanswered = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&unanswered);
-        let requests = input.map(move |request| {
-            counted.fetch_add(1, Ordering::AcqRel);
-            append_to_wire(&request)
-        });
+        let (requests, stream) = append_stream::of(input);
+        let requests = requests.map(|request| append_to_wire(&request));
         let limit = option.soft_ttl().max(APPEND_TIME_MAX);
         Box::pin(async move {
             let mut client = self.client.clone();
@@ -268,36 +263,40 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
             let replies = match self.within(RPCTypes::AppendEntries, limit, opened).await {
                 Ok(replies) => replies.into_inner(),
                 Err(failure) => {
+                    drop(stream);
                     // A peer that refuses at once would be asked again at once.
                     tokio::time::sleep(RETRY_AFTER).await;
                     return Err(failure);
                 }
             };
             let network = &*self;
-            let answers = futures::stream::unfold(Some(replies), move |replies| {
-                let unanswered = Arc::clone(&unanswered);
-                async move {
-                    let mut replies = replies?;
+            let answers =
+                futures::stream::unfold(Some((replies, stream)), move |open| async move {
+                    let (mut replies, stream) = open?;
                     loop {
                         match tokio::time::timeout(limit, replies.message()).await {
                             // Nothing was asked: silence is right.
-                            Err(_) if unanswered.load(Ordering::Acquire) == 0 => {}
+                            Err(_) if !stream.is_answer_due() => {}
                             Err(_) => {
                                 let late = network.timeout(RPCTypes::AppendEntries, limit);
                                 return Some((Err(late), None));
                             }
                             Ok(Err(status)) => return Some((Err(failed(&status)), None)),
-                            Ok(Ok(None)) => return None,
+                            Ok(Ok(None)) if stream.is_complete() => return None,
+                            Ok(Ok(None)) => {
+                                let early =
+                                    Status::unavailable("the peer ended a stream of appends");
+                                return Some((Err(failed(&early)), None));
+                            }
                             Ok(Ok(Some(reply))) => {
-                                unanswered.fetch_sub(1, Ordering::AcqRel);
+                                stream.answered();
                                 let result = append_result(reply);
-                                let goes_on = result.is_ok().then_some(replies);
+                                let goes_on = result.is_ok().then_some((replies, stream));
                                 return Some((Ok(result), goes_on));
                             }
                         }
                     }
-                }
-            });
+                });
             let answers: BoxStream<'s, _> = Box::pin(answers);
             Ok(answers)
         })
