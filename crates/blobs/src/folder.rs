@@ -32,7 +32,8 @@ use uuid::Uuid;
 
 use crate::settings::FolderSettings;
 use crate::steps::{self, step};
-use durable::{DurableFolders, parent, sync_folder};
+use durable::{DurableFolders, parent};
+use durable_files::sync_folder;
 use layout::Layout;
 use read::BlockPool;
 use staged::StagedFile;

@@ -93,8 +93,7 @@ impl NodeFolder {
     /// # Errors
     /// When the file cannot be written.
     pub fn note_recovery(&self) -> io::Result<()> {
-        self.replace(RECOVERED, "")?;
-        std::fs::File::open(&self.0)?.sync_all()
+        self.replace(RECOVERED, "")
     }
 
     /// Whether [`NodeFolder::note_recovery`] was called and the others are not removed yet. Blocks.
@@ -102,9 +101,9 @@ impl NodeFolder {
         self.0.join(RECOVERED).exists()
     }
 
-    /// The others are removed. Blocks.
+    /// The others are removed: a loss of power does not bring the note back. Blocks.
     pub(crate) fn forget_recovery(&self) -> io::Result<()> {
-        std::fs::remove_file(self.0.join(RECOVERED))
+        durable_files::remove_file(&self.0.join(RECOVERED)).map(drop)
     }
 
     /// By which this node is told from others before it belongs to a cluster; chosen once. Blocks.
@@ -119,12 +118,10 @@ impl NodeFolder {
         Ok(id)
     }
 
-    /// A reader sees the old content or the new.
+    /// A reader sees the old content or the new, also after a loss of power.
     fn replace(&self, name: &str, text: &str) -> io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
-        let beside = self.0.join(format!("{name}.new"));
-        std::fs::write(&beside, text)?;
-        std::fs::rename(beside, self.0.join(name))
+        durable_files::create_folder(&self.0)?;
+        durable_files::replace_file(&self.0, name, text.as_bytes())
     }
 }
 

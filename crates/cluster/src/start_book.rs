@@ -4,7 +4,7 @@
 //! all of them: this node may have been away. An entry is durable before the start is told that it is recorded.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use identity::NodeId;
@@ -92,15 +92,11 @@ fn read_line(line: &str) -> Option<(NodeId, RecordedStart)> {
 }
 
 fn write(folder: &Path, starts: &BTreeMap<NodeId, RecordedStart>) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let beside = folder.join("starts.new");
-    let mut file = std::fs::File::create(&beside)?;
-    for (node, start) in starts {
-        writeln!(file, "{node} {} {:032x}", start.starts, start.nonce)?;
-    }
-    file.sync_all()?;
-    std::fs::rename(beside, folder.join(FILE))?;
-    std::fs::File::open(folder)?.sync_all()
+    durable_files::create_folder(folder)?;
+    let lines = starts
+        .iter()
+        .map(|(node, start)| format!("{node} {} {:032x}\n", start.starts, start.nonce));
+    durable_files::replace_file(folder, FILE, lines.collect::<String>().as_bytes())
 }
 
 #[cfg(test)]

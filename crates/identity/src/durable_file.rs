@@ -3,7 +3,7 @@
 //! A file is written beside its place, made durable, and renamed into it; then the folder is made durable. It never has
 //! rights for others, not even for a moment, and one that others may read is refused.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl FileError {
 pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let folder = folder_of(path);
     let beside = path.with_extension("new");
-    fs::create_dir_all(folder).map_err(FileError::io(folder, "create this folder"))?;
+    durable_files::create_folder(folder).map_err(FileError::io(folder, "create this folder"))?;
     // A leaving of a crash may have other rights, and `mode` counts for new files only.
     remove_if_there(&beside).map_err(FileError::io(&beside, "remove what a crash left"))?;
     let written = OpenOptions::new()
@@ -84,7 +84,7 @@ pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), FileError>
         });
     written.map_err(FileError::io(&beside, "write"))?;
     fs::rename(&beside, path).map_err(FileError::io(path, "put the new file in place"))?;
-    sync_folder(folder)
+    durable_files::sync_folder(folder).map_err(FileError::io(folder, "make this folder durable"))
 }
 
 /// What the file at `path` holds, or that there is none.
@@ -114,10 +114,8 @@ pub(crate) fn read_secret(path: &Path) -> Result<Option<Zeroizing<String>>, File
 
 /// Removes the file at `path` durably, if there is one.
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
-    if remove_if_there(path).map_err(FileError::io(path, "remove"))? {
-        sync_folder(folder_of(path))?;
-    }
-    Ok(())
+    let removed = durable_files::remove_file(path);
+    removed.map(drop).map_err(FileError::io(path, "remove"))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<bool> {
@@ -131,12 +129,6 @@ fn remove_if_there(path: &Path) -> io::Result<bool> {
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .expect("the callers join the name of a file to a folder")
-}
-
-fn sync_folder(folder: &Path) -> Result<(), FileError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(FileError::io(folder, "make this folder durable"))
 }
 
 #[cfg(test)]

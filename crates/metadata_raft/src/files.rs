@@ -1,44 +1,8 @@
-//! The few things about files that must be done right for a crash to be harmless.
+//! What the log and the tables need of files beyond names that last.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
-
-/// Makes the names in a folder durable: what was created, renamed or removed there.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Creates a folder and those above it that are missing, and makes their names durable: without that a power failure may take
-/// the folder with everything in it, however durable the files are.
-pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    match folder.parent() {
-        Some(above) if !above.as_os_str().is_empty() => create_folder(above)?,
-        _ => {}
-    }
-    match std::fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    match folder.parent() {
-        Some(above) if !above.as_os_str().is_empty() => sync_folder(above),
-        _ => sync_folder(Path::new(".")),
-    }
-}
-
-/// Writes a small file whole or not at all.
-pub(crate) fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let fresh = folder.join(format!("{name}.new"));
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, folder.join(name))?;
-    sync_folder(folder)
-}
 
 /// Creates a file of `len` zero bytes that are really on the disk, so that writing over them needs no space and no
 /// change of the file's metadata.

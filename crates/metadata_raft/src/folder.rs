@@ -12,7 +12,7 @@ use std::path::Path;
 use wire::MemberIdentity;
 
 use crate::OpenFailure;
-use crate::files::{create_folder, write_atomically};
+use durable_files::{create_folder, replace_file};
 
 const IDENTITY: &str = "member";
 
@@ -106,7 +106,7 @@ fn write(folder: &Path, identity: &MemberIdentity) -> Result<(), OpenFailure> {
     let mut record = wire::encode_member_identity(identity);
     let crc = crc32fast::hash(&record);
     record.extend_from_slice(&crc.to_le_bytes());
-    write_atomically(folder, IDENTITY, &record).map_err(|e| OpenFailure::folder(folder, &e))
+    replace_file(folder, IDENTITY, &record).map_err(|e| OpenFailure::folder(folder, &e))
 }
 
 fn read_identity(path: &Path, bytes: &[u8]) -> Result<MemberIdentity, OpenFailure> {

@@ -37,9 +37,8 @@ impl Storage {
         space.set_free(free, config.free_bytes_min);
         let identity = folder::start(folder, config.node_id, nonce)?;
         let log_folder = folder.join("log");
-        std::fs::create_dir_all(&log_folder).map_err(io)?;
+        durable_files::create_folder(&log_folder).map_err(io)?;
         let snapshots = SnapshotFolder::open(folder.join("snapshots")).map_err(io)?;
-        crate::files::sync_folder(folder).map_err(io)?;
         let settings = LogSettings {
             segment_bytes: config.segment_bytes,
             cached_bytes_max: config.log_cache_bytes,

@@ -4,8 +4,7 @@
 //! been made by another thread that has not synced it yet, or by a process that was killed before it did.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -19,20 +18,7 @@ pub(super) struct DurableFolders {
 impl DurableFolders {
     /// Makes `root`, and what is missing above it, and has their names on the disk.
     pub(super) fn below(root: &Path) -> io::Result<DurableFolders> {
-        let missing: Vec<&Path> = root
-            .ancestors()
-            .take_while(|folder| !folder.exists())
-            .collect();
-        fs::create_dir_all(root)?;
-        for made in missing {
-            if let Some(above) = made.parent() {
-                sync_folder(if above.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    above
-                })?;
-            }
-        }
+        durable_files::create_folder(root)?;
         Ok(DurableFolders {
             known: Mutex::new(HashSet::from([root.to_owned()])),
         })
@@ -44,19 +30,10 @@ impl DurableFolders {
             return Ok(());
         }
         self.ensure(parent(folder))?;
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
-            made => made?,
-        }
-        sync_folder(parent(folder))?;
+        durable_files::create_folder(folder)?;
         self.known.lock().insert(folder.to_owned());
         Ok(())
     }
-}
-
-/// Has the names in a folder on the disk.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// The folder that a name of ours lies in.

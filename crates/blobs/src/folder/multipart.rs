@@ -13,7 +13,9 @@ use metadata::{MultipartId, ObjectKey};
 use ports::{BlobFailure, CompletedPart};
 use uuid::Uuid;
 
-use super::durable::{parent, sync_folder};
+use durable_files::sync_folder;
+
+use super::durable::parent;
 use super::layout::{LIST, part_name};
 use super::part_list::{self, ListedPart};
 use super::piece::remove_if_there;

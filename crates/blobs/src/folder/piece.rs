@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use ports::BlobFailure;
 
-use super::durable::{parent, sync_folder};
+use durable_files::sync_folder;
+
+use super::durable::parent;
 use super::failure;
 use crate::steps::{self, step};
 

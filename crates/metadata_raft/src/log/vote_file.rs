@@ -8,9 +8,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::files::sync_folder;
 use crate::steps;
 use crate::types::{Vote, vote_from_wire, vote_to_wire};
+use durable_files::sync_folder;
 
 const SLOT_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"HFVOTE\0\x01";

@@ -21,10 +21,11 @@ use super::recovery::{Tail, segment_name};
 use super::segment::{FrameBuilder, HEADER_BYTES, Record, SegmentHeader};
 use super::space::{DiskSpace, has_room_for};
 use super::vote_file::VoteFile;
-use crate::files::{create_filled, sync_folder};
+use crate::files::create_filled;
 use crate::metric;
 use crate::steps;
 use crate::types::{LogId, TypeConfig, Vote};
+use durable_files::sync_folder;
 
 /// A frame takes no more entries once it has this many bytes.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;

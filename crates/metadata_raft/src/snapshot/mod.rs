@@ -18,10 +18,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use metadata::TableId;
 
-use crate::files::sync_folder;
 use crate::metric;
 use crate::steps;
 use crate::tables::View;
+use durable_files::sync_folder;
 pub(crate) use incoming::Incoming;
 
 const KIND_HEADER: u8 = 1;
@@ -64,7 +64,7 @@ pub(crate) struct SnapshotFolder {
 
 impl SnapshotFolder {
     pub(crate) fn open(path: PathBuf) -> io::Result<SnapshotFolder> {
-        std::fs::create_dir_all(&path)?;
+        durable_files::create_folder(&path)?;
         for entry in std::fs::read_dir(&path)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "new") {

@@ -8,8 +8,8 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 use super::adapter::{APPLIED, FileRows, META, ROWS};
 use super::layer::Layer;
 use super::store::{Applied, ApplyError};
-use crate::files::sync_folder;
 use crate::types::{StoredRecordError, applied_from_wire, applied_to_wire};
+use durable_files::sync_folder;
 
 /// Files up to this size are checked whole when they are opened; larger ones would delay the start too long.
 const CHECKED_WHOLE_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -17,11 +17,12 @@ use super::file::{
     begin_durable, builder, create, open_existing, read_applied, rows_of, write_applied,
     write_changes,
 };
-use crate::files::{free_bytes, sync_folder};
+use crate::files::free_bytes;
 use crate::metric;
 use crate::snapshot::{SnapshotFailure, SnapshotFile};
 use crate::steps;
 use crate::types::{LogId, RaftEntry, StoredMembership, StoredRecordError, applied_from_wire};
+use durable_files::sync_folder;
 
 const FILE_NAME: &str = "tables.redb";
 /// What was changed is written after so much time,

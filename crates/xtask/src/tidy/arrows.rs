@@ -17,10 +17,11 @@ use Uses::{All, These};
 /// Every crate of ours, in the order in which the house is built.
 const CRATES: &[(&str, Uses)] = &[
     ("mutants", These(&[])),
+    ("durable_files", These(&[])),
     ("oci", These(&[])),
     ("metadata", These(&["oci", "mutants"])),
     ("hashing", These(&["oci"])),
-    ("identity", These(&["oci", "metadata"])),
+    ("identity", These(&["oci", "metadata", "durable_files"])),
     ("ports", These(&["oci", "metadata"])),
     (
         "registry",
@@ -29,12 +30,23 @@ const CRATES: &[(&str, Uses)] = &[
     ("wire", These(&["oci", "metadata"])),
     ("peers", These(&["wire"])),
     ("mesh", These(&["identity", "peers"])),
-    ("blobs", These(&["oci", "metadata", "ports"])),
+    (
+        "blobs",
+        These(&["oci", "metadata", "ports", "durable_files"]),
+    ),
     ("sessions", These(&["ports"])),
     ("auth", These(&["oci", "metadata", "ports"])),
     (
         "metadata_raft",
-        These(&["oci", "metadata", "ports", "wire", "peers", "mutants"]),
+        These(&[
+            "oci",
+            "metadata",
+            "ports",
+            "wire",
+            "peers",
+            "mutants",
+            "durable_files",
+        ]),
     ),
     (
         "metadata_client",
@@ -56,6 +68,7 @@ const CRATES: &[(&str, Uses)] = &[
             "mesh",
             "metadata_raft",
             "metadata_client",
+            "durable_files",
         ]),
     ),
     ("jobs", These(&["oci", "metadata", "ports", "registry"])),
