@@ -6,11 +6,13 @@
 
 pub mod choice;
 pub mod content;
+pub mod crew;
 pub mod ledger;
 pub mod operation;
 pub mod worker;
 
 pub use content::Content;
+pub use crew::Crew;
 pub use ledger::Ledger;
 pub use operation::Operation;
 pub use worker::{Step, Worker};

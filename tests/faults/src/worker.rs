@@ -48,15 +48,16 @@ impl Worker {
     }
 
     /// Finds out, after a restart, whether the operation that was under way has happened. Returns it when it must be run
-    /// again.
+    /// again. After an error it may be asked once more, of a server that lives.
     pub async fn settle(&mut self, client: &Client) -> anyhow::Result<Option<Operation>> {
-        let Some(operation) = self.pending.take() else {
+        let Some(operation) = self.pending.clone() else {
             return Ok(None);
         };
         let happened = self
             .has_happened(client, &operation)
             .await
             .with_context(|| format!("settling {operation:?}"))?;
+        self.pending = None;
         if happened {
             self.ledger.acknowledge(&operation);
         }
@@ -241,13 +242,14 @@ impl Worker {
                 Ok(true)
             }
             Operation::Cancel => {
-                let upload = self.ledger.uploads.remove(0);
+                let upload = self.oldest()?;
                 let reply = client.delete(&upload.location).send().await?;
                 ensure!(
                     [204, 404].contains(&reply.status.as_u16()),
                     "cancelled again: {}",
                     reply.status
                 );
+                self.ledger.uploads.remove(0);
                 Ok(true)
             }
         }

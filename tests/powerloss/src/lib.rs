@@ -10,8 +10,8 @@
 //! Linked into a simulation, [`watch`] says them, each member has a root of its own, and [`crash_after`] makes its disk
 //! fail in the middle of what it does.
 //!
-//! What it does not see: calls that go past the C library (`io_uring`, raw system calls: nothing of Holdfast writes so, see
-//! `tests/calls.rs`), and files of the root that another process writes. A shared writable mapping is refused.
+//! What it does not see: calls that go past the C library (`io_uring`, raw system calls), and files of the root that another
+//! process writes. That nothing of Holdfast does so is tried with [`FORGETS_VARIABLE`]. A shared writable mapping is refused.
 
 pub mod calls;
 mod journal;
@@ -28,6 +28,12 @@ pub use watched::{
 pub const ROOT_VARIABLE: &str = "HOLDFAST_POWERLOSS_ROOT";
 /// Where such a program's journal is: outside of the root, on the same file system.
 pub const JOURNAL_VARIABLE: &str = "HOLDFAST_POWERLOSS_JOURNAL";
+
+/// Such a program dies at the so many-th change or sync below the root, before it is made.
+pub const DIE_AFTER_VARIABLE: &str = "HOLDFAST_POWERLOSS_DIE_AFTER";
+/// When it is set, nothing is ever durable for such a program: so everything that it writes can be taken back, and what is
+/// left was written past this library.
+pub const FORGETS_VARIABLE: &str = "HOLDFAST_POWERLOSS_FORGETS";
 
 /// What survives in parts.
 pub const SECTOR_BYTES: u64 = 512;

@@ -17,6 +17,8 @@ use crate::watched;
 pub enum Survives {
     /// No byte, no name, no size.
     Nothing,
+    /// Every name, and no byte and no size.
+    Names,
     /// The first of the names, and sectors of any of the writes, chosen by this seed.
     Some(u64),
 }
@@ -65,16 +67,18 @@ fn lose(root: &Path, journal_path: &Path, survives: Survives) -> io::Result<Lost
     let (writes, names) = volatile(records);
     let graves = journal::graves(journal_path);
     let mut dice = match survives {
-        Survives::Nothing => None,
+        Survives::Nothing | Survives::Names => None,
         Survives::Some(seed) => Some(Dice(seed)),
     };
     let mut places = Places::default();
     places.look(root)?;
     places.look(&graves)?;
     take_back_writes(&writes, &places, dice.as_mut())?;
-    let kept = dice.as_mut().map_or(0, |dice| {
-        usize::try_from(dice.below(names.len() as u64 + 1)).unwrap_or(0)
-    });
+    let kept = match (&mut dice, survives) {
+        (Some(dice), _) => usize::try_from(dice.below(names.len() as u64 + 1)).unwrap_or(0),
+        (None, Survives::Names) => names.len(),
+        (None, _) => 0,
+    };
     for record in names[kept..].iter().rev() {
         take_back_name(record, root, &graves, &mut places)?;
     }

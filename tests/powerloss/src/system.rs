@@ -141,3 +141,11 @@ pub(crate) fn path_of(fd: c_int) -> Option<std::path::PathBuf> {
     let bytes = buffer.get(..len as usize)?;
     Some(std::path::PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
 }
+
+/// The process ends here, as if it had been killed.
+pub(crate) fn die() -> ! {
+    loop {
+        let process = call!(libc::SYS_getpid).unwrap_or_default();
+        let _ = call!(libc::SYS_kill, process, libc::SIGKILL);
+    }
+}

@@ -33,6 +33,10 @@ pub(crate) struct Root {
     changes: u64,
     crash_at: Option<u64>,
     has_crashed: bool,
+    /// Whether the process ends when the disk fails.
+    dies: bool,
+    /// Whether nothing is ever durable.
+    forgets: bool,
 }
 
 /// An open file or folder below a root.
@@ -80,6 +84,13 @@ pub(crate) fn is_active() -> bool {
         let journal = std::env::var_os(crate::JOURNAL_VARIABLE);
         if let (Some(root), Some(journal)) = (root, journal) {
             watch(Path::new(&root), Path::new(&journal));
+            let die_after = std::env::var(crate::DIE_AFTER_VARIABLE).ok();
+            let forgets = std::env::var_os(crate::FORGETS_VARIABLE).is_some();
+            with_root(Path::new(&root), |root| {
+                root.crash_at = die_after.and_then(|number| number.parse().ok());
+                root.dies = root.crash_at.is_some();
+                root.forgets = forgets;
+            });
         }
     });
     IS_ACTIVE.load(Ordering::Relaxed) && !LOOKS_AWAY.try_with(Cell::get).unwrap_or(true)
@@ -127,6 +138,8 @@ pub fn watch(root: &Path, journal: &Path) {
         changes: 0,
         crash_at: None,
         has_crashed: false,
+        dies: false,
+        forgets: false,
     };
     lock().roots.insert(root.to_owned(), watched);
     IS_ACTIVE.store(true, Ordering::Relaxed);
@@ -273,6 +286,9 @@ impl Root {
         self.changes += 1;
         if self.crash_at.is_some_and(|at| self.changes > at) {
             self.has_crashed = true;
+            if self.dies {
+                system::die();
+            }
         }
         self.works()
     }
@@ -325,6 +341,9 @@ impl Root {
     }
 
     pub(crate) fn synced(&mut self, opened: &Opened) {
+        if self.forgets {
+            return;
+        }
         if opened.is_folder {
             let graves = self.folders.remove(&opened.inode);
             if graves.is_some() || self.has_inherited {
