@@ -4,6 +4,7 @@
 //! compares it with what it knows; it is confirmed on this disk; the member takes part. A start that dies in between is one
 //! of those that the next one names.
 
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,9 @@ pub enum StartFailure {
 /// Between two looks whether another process has started with this member's data.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
+/// Between two times that a peer is told for which the log waits.
+const TELL_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// What one witness said.
 enum Word {
     Recorded,
@@ -52,7 +56,7 @@ pub(crate) async fn record(shared: &Shared, member: &Member) -> Result<(), Start
     let note = note_of(member);
     let mut said: Option<tokio::time::Instant> = None;
     loop {
-        let peers = ask_peers(shared, &note);
+        let peers = ask_peers(shared, &note, shared.other_voters());
         let (peers, store) = tokio::join!(peers, ask_store(shared, &note));
         let mut silent = Vec::new();
         let mut voices = 0;
@@ -108,24 +112,63 @@ async fn look_for_a_successor(shared: &Shared) {
 }
 
 /// Ends this member when a later start than its own is recorded: somebody runs a copy of its data, and of two with one
-/// identity the one that started last goes on. Asks the other voters as long as the node lives.
+/// identity the one that started last goes on. Asks the other voters as long as the node lives, and tells those at once that
+/// the log waits for.
 pub(crate) async fn watch(shared: Weak<Shared>) {
+    let to_tell = |shared: &Shared| shared.member().map(|member| member.peers_to_tell());
+    let Some(mut to_tell) = shared.upgrade().and_then(|shared| to_tell(&shared)) else {
+        return;
+    };
+    let mut all_at = tokio::time::Instant::now() + WATCH_EVERY;
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
+        let wanting = tokio::select! {
+            wanting = to_tell.next() => match wanting {
+                Some(wanting) => wanting,
+                None => return,
+            },
+            () = tokio::time::sleep_until(all_at) => Vec::new(),
+        };
         let Some(shared) = shared.upgrade() else {
             return;
         };
         let Some(member) = shared.member() else {
             return;
         };
-        for (witness, word) in ask_peers(&shared, &note_of(member)).await {
+        let whom = if wanting.is_empty() {
+            all_at = tokio::time::Instant::now() + WATCH_EVERY;
+            shared.other_voters()
+        } else {
+            addresses(&shared, member, &wanting)
+        };
+        for (witness, word) in ask_peers(&shared, &note_of(member), whom).await {
             if matches!(word, Word::Contradicted) {
                 let node = shared.node();
                 shared.end(StartFailure::OldDisk { node, witness }.to_string());
                 return;
             }
         }
+        drop(shared);
+        if !wanting.is_empty() {
+            tokio::time::sleep(TELL_AGAIN_AFTER).await;
+        }
     }
+}
+
+/// Where those are that the log waits for. A member that has just come may not know where all others are: there is nothing
+/// older than its first start but an empty disk, and so the log waits for those alone that it was told of.
+fn addresses(shared: &Shared, member: &Member, wanting: &[u64]) -> Vec<(NodeId, String)> {
+    let nodes = member.group().nodes.into_iter();
+    let mut known: BTreeMap<NodeId, String> = shared.folder().members().into_iter().collect();
+    known.extend(nodes.map(|(node, peer)| (NodeId(node), peer.address)));
+    let mut found = Vec::new();
+    for node in wanting {
+        match known.remove(&NodeId(*node)) {
+            Some(address) => found.push((NodeId(*node), address)),
+            None if member.this_start().starts == 1 => member.note_known_to(*node),
+            None => {}
+        }
+    }
+    found
 }
 
 /// Records the current start of a node that was alone until now: nobody can contradict it.
@@ -170,18 +213,24 @@ pub fn note_of(member: &Member) -> StartNote {
     }
 }
 
-async fn ask_peers(shared: &Shared, note: &StartNote) -> Vec<(String, Word)> {
-    let others = shared.other_voters();
-    let asked = others.into_iter().map(|(node, address)| async move {
+async fn ask_peers(
+    shared: &Shared,
+    note: &StartNote,
+    whom: Vec<(NodeId, String)>,
+) -> Vec<(String, Word)> {
+    let asked = whom.into_iter().map(|(node, address)| async move {
         let mut client = shared.connections().node_client(node.0, &address);
         let asked = Instant::now();
         let answer = tokio::time::timeout(ANSWER_TIME_MAX, client.note_start(note.clone())).await;
         let word = match answer {
             Ok(Ok(noted)) => {
                 let noted = noted.into_inner();
-                // The clocks of voters are learnt along the way (rule 3.3).
                 if let Some(member) = shared.member() {
+                    // The clocks of voters are learnt along the way (rule 3.3).
                     member.note_clock(node.0, noted.clock, asked.elapsed());
+                    if noted.refusal.is_none() {
+                        member.note_known_to(node.0);
+                    }
                 }
                 match noted.refusal {
                     None => Word::Recorded,

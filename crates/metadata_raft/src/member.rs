@@ -24,6 +24,7 @@ use wire::MemberIdentity;
 use crate::OpenFailure;
 use crate::blocking::blocking;
 use crate::files::free_bytes;
+use crate::known_start::{KnownStart, OnceKnown};
 use crate::log::{DiskSpace, LogStore};
 use crate::machine::Machine;
 use crate::metric::{DISK_FREE, Shown};
@@ -69,7 +70,8 @@ pub struct MemberConfig {
     /// What a fresh folder is for.
     pub start: FirstStart,
     /// Whether the member takes part at once. One with peers waits for [`Member::admit`], because its disk may be an old
-    /// copy: until then it neither votes, nor takes entries, nor answers questions.
+    /// copy: until then it neither votes, nor takes entries, nor answers questions; and afterwards the log passes between it
+    /// and those peers alone that know of its start, see [`Member::note_known_to`].
     pub admitted: bool,
     /// Where peers reach this node; empty while it is alone.
     pub address: String,
@@ -132,6 +134,7 @@ pub struct Member {
     /// This start; its nonce names the commands.
     pub(crate) start: MemberIdentity,
     pub(crate) admitted: AtomicBool,
+    pub(crate) known_start: KnownStart,
     pub(crate) sequence: AtomicU64,
     pub(crate) stopping: AtomicBool,
     /// Read by each call of a peer; written when the member stops.
@@ -180,7 +183,15 @@ impl Member {
             snapshots: snapshots.clone(),
             space: Arc::clone(&space),
         };
-        let connections = Connections::new(Arc::clone(&config.transport));
+        let known_start = KnownStart::new();
+        let connections = if config.admitted {
+            Connections::new(Arc::clone(&config.transport))
+        } else {
+            Connections::new(Arc::new(OnceKnown {
+                transport: Arc::clone(&config.transport),
+                start: known_start.clone(),
+            }))
+        };
         let networks = PeerNetworks {
             node: config.node_id,
             connections: connections.clone(),
@@ -213,6 +224,7 @@ impl Member {
             config,
             start,
             admitted: AtomicBool::new(false),
+            known_start,
             sequence: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             peer_calls: Arc::default(),

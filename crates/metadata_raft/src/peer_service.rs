@@ -86,13 +86,22 @@ impl PeerService {
         Ok((member, call))
     }
 
-    /// Only members speak of the log, and only with one that takes part; a gateway has no part in it.
+    /// Only members speak of the log, and only with one that takes part and whose start they know; a gateway has no part in
+    /// it.
     fn speaks_of_the_log<T>(
         &self,
         request: &Request<T>,
     ) -> Result<(Arc<Member>, PeerCall), Status> {
         match peers::caller(request)? {
-            caller if caller.is_member => self.member(),
+            caller if caller.is_member => {
+                let (member, call) = self.member()?;
+                if !member.config.admitted && !member.known_start.lets_pass(caller.node) {
+                    return Err(Status::unavailable(
+                        "this member has not told you of its start yet",
+                    ));
+                }
+                Ok((member, call))
+            }
             caller => Err(Status::permission_denied(format!(
                 "node {} is no member",
                 caller.node

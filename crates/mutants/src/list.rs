@@ -208,6 +208,12 @@ pub const ALL: &[Mutant] = &[
         "a member votes and takes entries before its start is recorded",
     ),
     mutant(
+        "speak_before_peers_know",
+        1,
+        By::RealLog,
+        "a member votes and takes entries with others that have not recorded its start",
+    ),
+    mutant(
         "forget_the_truncation",
         1,
         By::RealLog,

@@ -65,6 +65,7 @@ pub const KINDS: &[&str] = &[
     "snapshot",
     "voter replaced",
     "old disk",
+    "old disk after a lonely start",
     "object store away",
 ];
 
@@ -153,6 +154,7 @@ impl Plan {
             "snapshot" => self.at(now, Action::Snapshot(node)),
             "voter replaced" => self.at(now, Action::Replace(dice.draw())),
             "old disk" => self.old_disk(dice, node, other, &others, now),
+            "old disk after a lonely start" => self.lonely_start(dice, node, &others, now),
             _ => {
                 self.at(now, Action::Bucket(node, false));
                 self.at(until, Action::Bucket(node, true));
@@ -220,6 +222,28 @@ impl Plan {
         for knows in knowing {
             self.at(end + 50, Action::Start(knows));
         }
+        self.quiet_until = end + 100;
+    }
+
+    /// A start of which only the store heard, since nobody else was there; soon after the others are back its disk is an old one, and
+    /// the store is away. Those who worked with it know.
+    fn lonely_start(&mut self, dice: &mut Dice, node: NodeId, others: &[NodeId], now: u64) {
+        for id in others {
+            self.at(now, Action::Kill(*id));
+        }
+        self.at(now + 1, Action::Kill(node));
+        self.at(now + 2, Action::Image(node));
+        self.at(now + 3, Action::Start(node));
+        let back = now + dice.within(150, 400);
+        for id in others {
+            self.at(back, Action::Start(*id));
+        }
+        let swapped = back + dice.within(50, 1_800);
+        self.at(swapped, Action::Bucket(node, false));
+        self.at(swapped, Action::OldDisk(node));
+        let end = swapped + dice.within(500, 1_500);
+        self.at(end, Action::TrueDisk(node));
+        self.at(end, Action::Bucket(node, true));
         self.quiet_until = end + 100;
     }
 }

@@ -232,6 +232,12 @@ impl Node {
         process.is_some_and(|process| process.life.heard.load(Ordering::Relaxed))
     }
 
+    /// Whether anything of the log has passed between this start and another member.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.member().is_some_and(|member| member.has_spoken())
+    }
+
     /// Whether there is a process.
     #[must_use]
     pub fn runs(&self) -> bool {

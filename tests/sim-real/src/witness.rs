@@ -25,6 +25,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// Between two looks whether another start is known, which also reads the voters' clocks.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// Between two times that a peer is told for which the log waits.
+const TELL_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What the object store takes.
 const STORE_TIME: Duration = Duration::from_millis(15);
 
@@ -119,13 +121,8 @@ impl NodeCalls for Witness {
     }
 }
 
-/// Asks every other voter; `None` for one that is silent.
-async fn ask_peers(
-    member: &Arc<Member>,
-    connections: &Connections,
-    known: &[NodeId],
-) -> Vec<Option<bool>> {
-    let note = note_of(member);
+/// The other voters, or those that a member was told of before it had a log.
+fn other_voters(member: &Arc<Member>, known: &[NodeId]) -> Vec<NodeId> {
     let view = member.group();
     let voters = view.nodes.iter().filter(|(_, peer)| peer.votes);
     let mut others: Vec<NodeId> = voters.map(|(id, _)| *id).collect();
@@ -133,7 +130,17 @@ async fn ask_peers(
         others = known.to_vec();
     }
     others.retain(|id| *id != view.node);
-    let asked = others.into_iter().map(|id| {
+    others
+}
+
+/// Asks these; `None` for one that is silent.
+async fn ask_peers(
+    member: &Arc<Member>,
+    connections: &Connections,
+    whom: Vec<NodeId>,
+) -> Vec<Option<bool>> {
+    let note = note_of(member);
+    let asked = whom.into_iter().map(|id| {
         let address = format!("node-{id}");
         let (mut client, note) = (connections.node_client(id, &address), note.clone());
         async move {
@@ -141,6 +148,9 @@ async fn ask_peers(
             let answer = tokio::time::timeout(ANSWER_TIME_MAX, client.note_start(note)).await;
             let noted = answer.ok()?.ok()?.into_inner();
             member.note_clock(id, noted.clock, began.elapsed());
+            if noted.refusal.is_none() {
+                member.note_known_to(id);
+            }
             Some(noted.refusal.is_none())
         }
     });
@@ -157,7 +167,7 @@ pub async fn record(
 ) -> Option<bool> {
     let node = member.group().node;
     loop {
-        let peers = ask_peers(member, connections, known).await;
+        let peers = ask_peers(member, connections, other_voters(member, known)).await;
         tokio::time::sleep(STORE_TIME).await;
         let store = bucket.record(node, &note_of(member));
         if store == Some(false) || peers.contains(&Some(false)) {
@@ -171,17 +181,35 @@ pub async fn record(
     }
 }
 
-/// Returns when a later start of the same member is known.
+/// Returns when a later start of the same member is known. Tells those at once that the log waits for.
 pub async fn watch(member: Weak<Member>, connections: Connections, heard: Arc<AtomicBool>) {
+    let Some(mut to_tell) = member.upgrade().map(|member| member.peers_to_tell()) else {
+        return std::future::pending().await;
+    };
+    let mut all_at = tokio::time::Instant::now() + WATCH_EVERY;
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
+        let wanting = tokio::select! {
+            wanting = to_tell.next() => wanting.unwrap_or_default(),
+            () = tokio::time::sleep_until(all_at) => Vec::new(),
+        };
         let Some(member) = member.upgrade() else {
             return std::future::pending().await;
         };
-        let words = ask_peers(&member, &connections, &[]).await;
+        let is_told = !wanting.is_empty();
+        let whom = if is_told {
+            wanting
+        } else {
+            all_at = tokio::time::Instant::now() + WATCH_EVERY;
+            other_voters(&member, &[])
+        };
+        let words = ask_peers(&member, &connections, whom).await;
         if words.contains(&Some(false)) {
             return;
         }
         heard.fetch_or(words.contains(&Some(true)), Ordering::Relaxed);
+        drop(member);
+        if is_told {
+            tokio::time::sleep(TELL_AGAIN_AFTER).await;
+        }
     }
 }

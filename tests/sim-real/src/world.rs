@@ -515,8 +515,9 @@ impl World {
             .images
             .get(&id)
             .is_some_and(|start| *start > 0 && *start < node.admitted_start);
-        // Of a start that nobody but the store heard of, only the store can tell.
-        if !is_older || self.disputed.is_some() || !node.is_heard_of() {
+        // Of a start that nobody but the store heard of, only the store can tell; but such a one has decided nothing.
+        let counts = node.is_heard_of() || node.has_spoken();
+        if !is_older || self.disputed.is_some() || !counts {
             return;
         }
         self.disputed = Some(id);

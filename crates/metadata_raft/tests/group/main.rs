@@ -193,7 +193,20 @@ async fn member_that_is_not_admitted_has_no_part_in_the_log() {
         world.crash(waiting).await;
     }
     world.start_unadmitted(other).await;
+    assert!(
+        left.propose(put("tag", "alone"), within(700))
+            .await
+            .is_err()
+    );
+    // It takes part, and nothing of the log passes before the other knows of its start.
     world.member(other).admit().await.unwrap();
+    assert!(
+        left.propose(put("tag", "untold"), within(700))
+            .await
+            .is_err()
+    );
+    assert!(!world.member(other).has_spoken());
+    world.is_told_of(other);
     push(&left, "tag", "together").await;
     let read = pull(&world.member(other), "tag", soon()).await.unwrap();
     assert!(read.unwrap().starts_with(b"{\"content\":\"together\""));

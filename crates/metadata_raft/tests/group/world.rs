@@ -196,6 +196,12 @@ impl World {
         self.open(node, FirstStart::AwaitGroup, false).await;
     }
 
+    /// Everybody knows of the start of a node.
+    pub fn is_told_of(&self, node: u64) {
+        let others = self.nodes.keys().copied().chain([SOMEBODY.node]);
+        others.for_each(|other| self.nodes[&node].member.note_known_to(other));
+    }
+
     async fn open(&mut self, node: u64, start: FirstStart, admitted: bool) {
         let before = self.nodes.remove(&node).map(|node| node.address);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
