@@ -54,6 +54,13 @@ impl ReadIndex {
         )
     }
 
+    /// How many wait, and how many may.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let most = self.waiting.max_capacity();
+        (most - self.waiting.capacity(), most)
+    }
+
     /// The index that a state must have applied to answer a read that arrives now.
     pub(crate) async fn confirmed(&self, deadline: Deadline) -> Result<LogIndex, MetadataFailure> {
         let (sender, receiver) = oneshot::channel();

@@ -64,6 +64,24 @@ impl Member {
         })
     }
 
+    /// What this member keeps for others, its size now, and its bound.
+    #[must_use]
+    pub fn marks(&self) -> [(&'static str, usize, usize); 5] {
+        let proposals = self.config.proposals_max;
+        let free = self.proposals.available_permits();
+        let (entering, entering_max) = self.turnstile.waiting();
+        let (reading, reading_max) = self.reads.waiting();
+        let (cached, cached_max) = self.log.cached_bytes();
+        let (unwritten, unwritten_max) = self.tables.unwritten_bytes();
+        [
+            ("commands under way", proposals - free, proposals),
+            ("commands at the entrance", entering, entering_max),
+            ("reads at the entrance", reading, reading_max),
+            ("bytes of the log in memory", cached, cached_max),
+            ("bytes of changes not written", unwritten, unwritten_max),
+        ]
+    }
+
     /// Checks everything that must hold of the tables.
     ///
     /// # Errors

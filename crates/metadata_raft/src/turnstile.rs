@@ -49,6 +49,13 @@ impl Turnstile {
         self.waiting.send(waiting).await.ok()?;
         receiver.await.ok()
     }
+
+    /// How many wait, and how many may.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let most = self.waiting.max_capacity();
+        (most - self.waiting.capacity(), most)
+    }
 }
 
 async fn let_in(raft: RaftHandle, mut arrivals: mpsc::Receiver<Waiting>) {

@@ -196,6 +196,12 @@ pub const ALL: &[Mutant] = &[
         "a vote is answered before it is durable",
     ),
     mutant(
+        "forget_the_name_of_a_segment",
+        1,
+        By::RealLog,
+        "a new segment of the log takes entries before its name is durable",
+    ),
+    mutant(
         "lose_the_tail",
         1,
         By::RealLog,

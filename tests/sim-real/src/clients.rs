@@ -45,11 +45,12 @@ impl Client {
             let patience = self.dice.within(100, 3_000);
             let deadline = Deadline::now() + Duration::from_millis(patience);
             let tag = self.dice.within(1, TAGS + 1);
-            match self.dice.within(0, 10) {
-                0..4 => self.push(tag, deadline).await,
-                4..8 => self.read(tag, deadline).await,
-                8 => self.delete(tag, deadline).await,
-                _ => self.read_by_digest(deadline).await,
+            match self.dice.within(0, 40) {
+                0..16 => self.push(tag, deadline).await,
+                16..32 => self.read(tag, deadline).await,
+                32..36 => self.delete(tag, deadline).await,
+                36..39 => self.read_by_digest(deadline).await,
+                _ => self.operate(deadline).await,
             }
             if self.is_dead() || self.stop.load(Ordering::Relaxed) {
                 return;
@@ -72,7 +73,12 @@ impl Client {
         let command = commands::push(tag, content, condition);
         let came = decided(self.member.propose(command, deadline).await);
         if !self.is_dead() {
-            self.ledger.came(&self.name, ticket, Some(content), &came);
+            let what = match condition {
+                Condition::Always => "push",
+                Condition::Absent | Condition::Is(_) => "push on a condition",
+            };
+            self.ledger
+                .came(&self.name, what, ticket, Some(content), &came);
         }
     }
 
@@ -80,7 +86,16 @@ impl Client {
         let ticket = self.ledger.deletes(&self.name, tag);
         let came = decided(self.member.propose(commands::delete(tag), deadline).await);
         if !self.is_dead() {
-            self.ledger.came(&self.name, ticket, None, &came);
+            self.ledger.came(&self.name, "delete", ticket, None, &came);
+        }
+    }
+
+    /// Nobody asks for what came of it but the members' states, which have to be equal.
+    async fn operate(&mut self, deadline: Deadline) {
+        let (what, command) = commands::operator(self.dice.draw());
+        let came = self.member.propose(command, deadline).await;
+        if !self.is_dead() {
+            self.ledger.operated(&self.name, what, &decided(came));
         }
     }
 
@@ -107,7 +122,7 @@ impl Client {
             },
             Err(_) => Came::Nothing,
         };
-        self.ledger.came(&self.name, ticket, None, &came);
+        self.ledger.came(&self.name, "read", ticket, None, &came);
     }
 
     async fn read_by_digest(&mut self, deadline: Deadline) {

@@ -1,7 +1,10 @@
 //! The commands and queries of the simulated clients: manifests whose content is a number, and tags that point at them.
 
 use bytes::Bytes;
-use metadata::{Answer, Command, Payload, Precondition, PrincipalName, PutManifest, Query, Reply};
+use metadata::{
+    Answer, Command, FoundCluster, NodeAnnouncement, NodeId, Payload, Precondition, PrincipalName,
+    PutManifest, Query, Reply,
+};
 use oci::{Algorithm, Digest, MediaType, Reference, RepositoryName, Tag};
 
 /// What makes one push differ from all others.
@@ -61,6 +64,38 @@ pub fn push(tag: u64, content: Content, condition: Condition) -> Command {
         sparse: false,
         principal: PrincipalName::anonymous(),
     })
+}
+
+/// What an operator does now and then: founds the cluster in the log's tables, says what a node knows, raises the log's format,
+/// and uses what the next format brings. Gives how it is called, too.
+#[must_use]
+pub fn operator(number: u64) -> (&'static str, Command) {
+    let announcement = NodeAnnouncement {
+        name: "node-1".to_owned(),
+        peer_address: "node-1:1".to_owned(),
+        client_address: String::new(),
+        version: "1".to_owned(),
+        format_max: metadata::FORMAT_MAX,
+    };
+    let node = NodeId(1);
+    match number % 5 {
+        0 | 1 => {
+            let founded = FoundCluster {
+                node,
+                key_hash: [1; 32],
+                announcement,
+                authority_certificate: Bytes::from_static(b"certificate"),
+                sealed_authority_key: Bytes::from_static(b"sealed"),
+            };
+            ("found", Command::FoundCluster(Box::new(founded)))
+        }
+        2 => ("announce", Command::AnnounceNode { node, announcement }),
+        3 => ("raise the format", Command::RaiseFormat { to: 2 }),
+        _ => {
+            let label = format!("label-{}", number % 7);
+            ("label", Command::SetLabel { label })
+        }
+    }
 }
 
 /// Removes a tag.
@@ -133,7 +168,7 @@ pub enum Decided {
 #[must_use]
 pub fn decided(reply: &Reply) -> Decided {
     match reply {
-        Reply::ManifestPut { .. } | Reply::Done => Decided::Done,
+        Reply::ManifestPut { .. } | Reply::Done | Reply::Founded { .. } => Decided::Done,
         Reply::Refused(metadata::Refusal::OutcomeUnknown) => Decided::Unknown,
         _ => Decided::Refused,
     }

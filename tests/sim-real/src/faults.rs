@@ -38,6 +38,10 @@ pub enum Action {
     Snapshot(NodeId),
     /// A voter is replaced by a new node.
     Replace(u64),
+    /// A new node becomes a voter.
+    Join,
+    /// A voter leaves the group.
+    Leave(u64),
     /// A copy is made of a disk whose machine is off.
     Image(NodeId),
     /// The machine starts with the copy in place of its disk.
@@ -63,10 +67,23 @@ pub const KINDS: &[&str] = &[
     "clock jump",
     "lead handed over",
     "snapshot",
-    "voter replaced",
+    "voter to be replaced",
+    "member to join",
+    "member to leave",
     "old disk",
     "old disk after a lonely start",
     "object store away",
+];
+
+/// What comes of some of them, counted when it does.
+pub const OCCURRENCES: &[&str] = &[
+    "voter replaced",
+    "member joins",
+    "member leaves",
+    "old disk started",
+    "old disk refused",
+    "power lost in a write",
+    "something lost by a power failure",
 ];
 
 /// What is planned.
@@ -152,7 +169,9 @@ impl Plan {
             "clock jump" => self.at(now, Action::Clock(node, jump(dice))),
             "lead handed over" => self.at(now, Action::Transfer(dice.draw())),
             "snapshot" => self.at(now, Action::Snapshot(node)),
-            "voter replaced" => self.at(now, Action::Replace(dice.draw())),
+            "member to join" => self.at(now, Action::Join),
+            "member to leave" => self.at(now, Action::Leave(dice.draw())),
+            "voter to be replaced" => self.at(now, Action::Replace(dice.draw())),
             "old disk" => self.old_disk(dice, node, other, &others, now),
             "old disk after a lonely start" => self.lonely_start(dice, node, &others, now),
             _ => {

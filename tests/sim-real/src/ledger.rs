@@ -25,7 +25,7 @@ struct Inner {
     without_effect: BTreeSet<Content>,
     seen: BTreeSet<Content>,
     broken: Vec<String>,
-    counts: BTreeMap<&'static str, u64>,
+    counts: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// See the module. Shared by every client.
@@ -57,8 +57,8 @@ impl Inner {
         self.clock
     }
 
-    fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+    fn count(&mut self, what: &'static str, came: &'static str) {
+        *self.counts.entry((what, came)).or_default() += 1;
     }
 
     fn current(&self, digest: Option<&Digest>) -> Option<Content> {
@@ -140,7 +140,14 @@ impl Ledger {
     }
 
     /// What came of it. `pushed` is what a push was of.
-    pub fn came(&self, client: &str, ticket: Ticket, pushed: Option<Content>, came: &Came) {
+    pub fn came(
+        &self,
+        client: &str,
+        what: &'static str,
+        ticket: Ticket,
+        pushed: Option<Content>,
+        came: &Came,
+    ) {
         let mut inner = self.inner.lock();
         let at = inner.tick();
         self.trace.line(format!("{client}: {came:?}"));
@@ -152,25 +159,29 @@ impl Ledger {
             }),
             Came::Found(None) => Some(Output::Absent),
             Came::Nothing => {
-                inner.count("without effect");
+                inner.count(what, "without effect");
                 inner.tags.never_happened(ticket);
                 inner.without_effect.extend(pushed);
                 return;
             }
             Came::Unknown => {
-                inner.count("unknown");
+                inner.count(what, "unknown");
                 return;
             }
         };
         if let Came::Found(Some(content)) = came {
             inner.seen.insert(*content);
         }
-        inner.count(match &output {
-            Some(Output::Done) => "done",
-            Some(Output::Refused { .. }) => "refused",
-            Some(Output::Is { .. } | Output::Absent) => "read",
-            None => "no answer",
-        });
+        inner.count(
+            what,
+            match &output {
+                Some(Output::Done) => "done",
+                Some(Output::Refused { .. }) => "refused",
+                Some(Output::Is { .. }) => "found",
+                Some(Output::Absent) => "absent",
+                None => "no answer",
+            },
+        );
         match output {
             Some(output) => {
                 if output == Output::Done
@@ -181,12 +192,27 @@ impl Ledger {
                 inner.tags.returned(at, ticket, output);
             }
             None => {
-                let what = format!("{client}: no reply to that: {came:?}");
+                let odd = format!("{client}: no reply to that: {came:?}");
                 if !matches!(came, Came::Reply(Reply::Refused(Refusal::OutcomeUnknown))) {
-                    inner.broken.push(what);
+                    inner.broken.push(odd);
                 }
             }
         }
+    }
+
+    /// An operator was answered.
+    pub fn operated(&self, client: &str, what: &'static str, came: &Came) {
+        self.trace.line(format!("{client}: {what}: {came:?}"));
+        let outcome = match came {
+            Came::Reply(reply) => match crate::commands::decided(reply) {
+                crate::commands::Decided::Done => "done",
+                crate::commands::Decided::Refused => "refused",
+                crate::commands::Decided::Unknown => "unknown",
+            },
+            Came::Nothing => "without effect",
+            Came::Found(_) | Came::Unknown => "unknown",
+        };
+        self.inner.lock().count(what, outcome);
     }
 
     /// The number of the moment, to be given to [`Ledger::found_by_digest`].
@@ -197,7 +223,7 @@ impl Ledger {
     /// Somebody asked for a content by its digest since `asked`.
     pub fn found_by_digest(&self, client: &str, content: Content, asked: u64, is_there: bool) {
         let mut inner = self.inner.lock();
-        inner.count("read by digest");
+        inner.count("read by digest", if is_there { "found" } else { "absent" });
         if is_there {
             inner.seen.insert(content);
             return;
@@ -248,7 +274,7 @@ impl Ledger {
 
     /// How often what came.
     #[must_use]
-    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+    pub fn counts(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         self.inner.lock().counts.clone()
     }
 }

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod invariants;
 pub mod ledger;
 pub mod machine;
+mod membership;
 pub mod network;
 pub mod node;
 pub mod run;

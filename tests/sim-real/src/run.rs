@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::dice::Dice;
-use crate::faults::Plan;
+use crate::faults::{KINDS, OCCURRENCES, Plan};
 use crate::invariants::{p1, p2, p4};
 use crate::machine;
 use crate::network::NodeId;
@@ -30,6 +30,47 @@ pub struct Outcome {
     pub counts: BTreeMap<String, u64>,
     /// Of the simulated clock.
     pub simulated_ms: u64,
+}
+
+/// What must occur in a long run, as [`Outcome::counts`] has it: what does not occur is not tried.
+#[must_use]
+pub fn expected() -> Vec<String> {
+    const COMMANDS: &[&str] = &[
+        "push: done",
+        "push: unknown",
+        "push: without effect",
+        "push on a condition: done",
+        "push on a condition: refused",
+        "push on a condition: without effect",
+        "delete: done",
+        "delete: absent",
+        "read: found",
+        "read: absent",
+        "read: without effect",
+        "read by digest: found",
+        "found: done",
+        "announce: done",
+        "raise the format: done",
+        "raise the format: refused",
+        "label: done",
+        "label: refused",
+    ];
+    const INVARIANTS: &[&str] = &[
+        "P1 contents audited",
+        "P2 histories checked",
+        "P4 healed",
+        "P6 states compared",
+        "P7 looks at what is under way",
+        "rule 3.3 times looked at",
+    ];
+    let of = |group: &'static str, names: &'static [&'static str]| {
+        names.iter().map(move |name| format!("{group}: {name}"))
+    };
+    of("fault", KINDS)
+        .chain(of("fault", OCCURRENCES))
+        .chain(of("command", COMMANDS))
+        .chain(of("invariant", INVARIANTS))
+        .collect()
 }
 
 /// Runs a seed in a folder of its own.
@@ -54,8 +95,11 @@ pub fn run(seed: u64, folder: &Path, trace: &Arc<Trace>, faults_ms: (u64, u64)) 
     for (kind, times) in &plan.counts {
         count("fault", kind, *times);
     }
-    for (what, times) in world.ledger.counts() {
-        count("command", what, times);
+    for (what, times) in world.occurred() {
+        count("fault", what, times);
+    }
+    for ((what, came), times) in world.ledger.counts() {
+        count("command", &format!("{what}: {came}"), times);
     }
     count(
         "invariant",
@@ -70,6 +114,15 @@ pub fn run(seed: u64, folder: &Path, trace: &Arc<Trace>, faults_ms: (u64, u64)) 
     count("invariant", "P4 healed", u64::from(broken.is_empty()));
     count("invariant", "P6 states compared", world.states.compared);
     count("invariant", "P7 looks at what is under way", world.now());
+    count(
+        "invariant",
+        "rule 3.3 times looked at",
+        world.times_looked_at(),
+    );
+    count("mark", "bytes under way", world.most_under_way() as u64);
+    for (what, (most, bound)) in &world.marks {
+        count("mark", &format!("{what}, of at most {bound}"), *most as u64);
+    }
     Outcome {
         broken,
         hash,

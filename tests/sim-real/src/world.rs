@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use metadata_raft::Member;
-use ports::Deadline;
 use powerloss::Survives;
 
 use crate::clients::Client;
@@ -21,15 +20,11 @@ use crate::invariants::p7::UNDER_WAY_BYTES_MAX;
 use crate::invariants::time::LogTimes;
 use crate::ledger::Ledger;
 use crate::machine;
+use crate::membership::Occurred;
 use crate::network::{Network, NodeId};
 use crate::node::{End, Node};
 use crate::trace::Trace;
 use crate::witness::Bucket;
-
-/// Nodes that may be made in a run, over those of the start.
-const REPLACEMENTS_MAX: u64 = 3;
-/// How long a change of the group may take before it is given up.
-const CHANGE_TIME_MAX: Duration = Duration::from_secs(4);
 
 thread_local! {
     static DISK_DICE: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
@@ -71,7 +66,7 @@ pub struct World {
     dice: Dice,
     now: u64,
     folder: PathBuf,
-    members_at_first: u64,
+    pub(crate) members_at_first: u64,
     /// The starts that have their clients.
     served: BTreeSet<(NodeId, u64)>,
     clients_stop: Arc<AtomicBool>,
@@ -85,8 +80,12 @@ pub struct World {
     is_lost: bool,
     wrong_clock: Option<NodeId>,
     most_under_way: usize,
-    is_changing: Arc<AtomicBool>,
+    pub(crate) is_changing: Arc<AtomicBool>,
     clients_each: u64,
+    /// What happened that was planned, as often as it did.
+    pub(crate) occurred: Occurred,
+    /// The most of what the members keep, by its name, with its bound.
+    pub marks: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl World {
@@ -122,6 +121,8 @@ impl World {
             wrong_clock: None,
             most_under_way: 0,
             is_changing: Arc::default(),
+            occurred: Occurred::default(),
+            marks: BTreeMap::new(),
         };
         for id in 1..=members {
             world.add_node(id);
@@ -129,7 +130,7 @@ impl World {
         world
     }
 
-    fn add_node(&mut self, id: NodeId) {
+    pub(crate) fn add_node(&mut self, id: NodeId) {
         let bucket = Arc::clone(&self.bucket);
         let node = Node::new(id, &self.folder, self.network.clone(), bucket);
         self.nodes.insert(id, node);
@@ -174,6 +175,7 @@ impl World {
         let node = &self.nodes[&id];
         if node.runs() && powerloss::has_crashed(node.disk()) {
             let survives = Survives::Some(self.dice.draw());
+            self.occurred.count("power lost in a write");
             self.power(id, survives);
             return;
         }
@@ -181,6 +183,7 @@ impl World {
             Some(End::OldDisk) if self.impostors.contains(&id) => {
                 self.trace
                     .line(format!("node {id} is refused: its disk is old"));
+                self.occurred.count("old disk refused");
                 self.kill(id);
                 return;
             }
@@ -202,9 +205,22 @@ impl World {
         let Some(member) = node.member() else {
             return;
         };
+        self.look_at_marks(id, &member);
         self.look_at_state(id, &member);
         if self.nodes[&id].admitted().is_some() {
             self.welcome(id, &member);
+        }
+    }
+
+    /// P7: what a member keeps for others has a bound.
+    fn look_at_marks(&mut self, id: NodeId, member: &Member) {
+        for (name, size, bound) in member.marks() {
+            let mark = self.marks.entry(name).or_insert((0, bound));
+            mark.0 = mark.0.max(size);
+            if size > bound {
+                let what = format!("P7: node {id} has {size} {name}, of at most {bound}");
+                self.ledger.breaks(what);
+            }
         }
     }
 
@@ -311,34 +327,11 @@ impl World {
         })?;
         let voters: BTreeSet<NodeId> = self.nodes.keys().copied().collect();
         let count = voters.len();
-        self.change_group(1, voters.clone(), voters);
+        self.change_group("group formed", 1, voters.clone(), voters);
         self.until(30_000, "all vote", |world| {
             let group = world.group().unwrap_or_default();
             group.len() == count && group.values().all(|votes| *votes)
         })
-    }
-
-    /// Has a member take nodes in and make these the voters.
-    fn change_group(&self, by: NodeId, taken_in: BTreeSet<NodeId>, voters: BTreeSet<NodeId>) {
-        let Some(leader) = self.nodes[&by].member() else {
-            return;
-        };
-        self.is_changing.store(true, Ordering::Relaxed);
-        let done = Arc::clone(&self.is_changing);
-        self.nodes[&by].spawn(async move {
-            let deadline = Deadline::now() + CHANGE_TIME_MAX;
-            let mut all_in = true;
-            for node in taken_in.into_iter().filter(|node| *node != by) {
-                let address = format!("node-{node}");
-                let added = leader.add_learner(node, &address, deadline).await;
-                all_in &= added.is_ok();
-            }
-            if all_in {
-                // Whether it was decided is seen in the group.
-                drop(leader.set_voters(voters, deadline).await);
-            }
-            done.store(false, Ordering::Relaxed);
-        });
     }
 
     /// Lets something happen.
@@ -369,6 +362,8 @@ impl World {
                 }
             }
             Action::Replace(number) => self.replace(number),
+            Action::Join => self.join(),
+            Action::Leave(number) => self.leave(number),
             Action::Image(id) => self.image(id),
             Action::OldDisk(id) => self.old_disk(id),
             Action::TrueDisk(id) => self.true_disk(id),
@@ -391,13 +386,18 @@ impl World {
             .get_mut(&id)
             .map(|node| node.lose_power(survives));
         match lost {
-            Some(Ok(lost)) => self.trace.line(format!("node {id} lost {lost:?}")),
+            Some(Ok(lost)) => {
+                if lost.writes + lost.names > 0 {
+                    self.occurred.count("something lost by a power failure");
+                }
+                self.trace.line(format!("node {id} lost {lost:?}"));
+            }
             Some(Err(error)) => self.ledger.breaks(format!("the disk of {id}: {error}")),
             None => {}
         }
     }
 
-    fn start(&mut self, id: NodeId) {
+    pub(crate) fn start(&mut self, id: NodeId) {
         if self.lost() == Some(id) {
             return;
         }
@@ -416,15 +416,6 @@ impl World {
         self.disputed.filter(|_| self.is_lost)
     }
 
-    /// Takes the lost machine out of the group.
-    pub fn remove_lost(&self) {
-        if let (Some(lost), Some(leader)) = (self.lost(), self.leader()) {
-            let mut voters: BTreeSet<NodeId> = self.voters().into_iter().collect();
-            voters.remove(&lost);
-            self.change_group(leader, BTreeSet::new(), voters);
-        }
-    }
-
     fn walls(&mut self, pairs: &[(NodeId, NodeId)], are_there: bool) {
         for (from, to) in pairs {
             self.network.wall(*from, *to, are_there);
@@ -435,64 +426,6 @@ impl World {
     fn clock(&mut self, id: NodeId, off: i64) {
         let id = *self.wrong_clock.get_or_insert(id);
         self.nodes[&id].clock().set_off_ms(off);
-    }
-
-    fn transfer(&mut self, number: u64) {
-        let Some(leader) = self.leader() else {
-            return;
-        };
-        let Some(member) = self.nodes[&leader].admitted() else {
-            return;
-        };
-        let voters = self.voters();
-        let to = Dice::new(number).pick(&voters).unwrap_or(leader);
-        self.nodes[&leader].spawn(async move {
-            let deadline = Deadline::now() + Duration::from_secs(1);
-            if to == leader {
-                drop(member.step_down(deadline).await);
-            } else {
-                drop(member.transfer_leader(to, deadline).await);
-            }
-        });
-    }
-
-    /// Those who vote, or would if there were a leader to tell.
-    #[must_use]
-    pub fn voters(&self) -> Vec<NodeId> {
-        let known = self.group().unwrap_or_default();
-        let voters: Vec<NodeId> = known
-            .into_iter()
-            .filter_map(|(id, votes)| votes.then_some(id))
-            .collect();
-        if voters.is_empty() {
-            (1..=self.members_at_first).collect()
-        } else {
-            voters
-        }
-    }
-
-    fn replace(&mut self, number: u64) {
-        let made = self.nodes.len() as u64;
-        let Some(leader) = self.leader() else {
-            return;
-        };
-        if made >= self.members_at_first + REPLACEMENTS_MAX
-            || self.is_changing.load(Ordering::Relaxed)
-        {
-            return;
-        }
-        let mut voters: BTreeSet<NodeId> = self.voters().into_iter().collect();
-        let others: Vec<NodeId> = voters.iter().copied().filter(|id| *id != leader).collect();
-        let Some(gone) = Dice::new(number).pick(&others) else {
-            return;
-        };
-        let fresh = made + 1;
-        self.add_node(fresh);
-        self.start(fresh);
-        voters.remove(&gone);
-        voters.insert(fresh);
-        self.trace.line(format!("{fresh} comes for {gone}"));
-        self.change_group(leader, BTreeSet::from([fresh]), voters);
     }
 
     fn place(&self, id: NodeId, what: &str) -> PathBuf {
@@ -530,6 +463,7 @@ impl World {
         });
         swapped.expect("a disk of a run can be copied");
         self.trace.line(format!("node {id} has an old disk"));
+        self.occurred.count("old disk started");
         self.impostors.insert(id);
         self.start(id);
     }
@@ -583,6 +517,12 @@ impl World {
             ))
         });
         members.collect::<Vec<_>>().join("; ")
+    }
+
+    /// How often the log's time was looked at.
+    #[must_use]
+    pub fn times_looked_at(&self) -> u64 {
+        self.times.looked_at
     }
 
     /// The most bytes that were under way.

@@ -1,4 +1,4 @@
-//! One seed, one run; and what some seeds have found.
+//! One seed, one run.
 //!
 //! Each run is a process of its own: this test starts itself.
 
@@ -7,16 +7,10 @@
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use powerloss::Survives;
 use sim_real::trace::Trace;
-use sim_real::world::World;
 
 /// Says to a process of this test which run it is.
 const RUN: &str = "SIM_REAL_RUN";
-
-fn is_the_run(run: &str) -> bool {
-    std::env::var(RUN).is_ok_and(|asked| asked == run)
-}
 
 /// Starts one test of this file again, as the process of a run.
 fn in_process(test: &str, run: &str) -> Output {
@@ -55,30 +49,4 @@ fn one_seed_gives_one_run() {
         hash
     });
     assert_ne!(hashes[0], hashes[1]);
-}
-
-/// The folder of a member's metadata was made and not synced in the one above: a power failure soon after the first start took
-/// the whole member with it.
-#[test]
-fn member_survives_a_power_failure_right_after_its_first_start() {
-    const NAME: &str = "member_survives_a_power_failure_right_after_its_first_start";
-    if !is_the_run(NAME) {
-        let child = in_process(NAME, NAME);
-        let said = String::from_utf8_lossy(&child.stderr).into_owned();
-        assert!(child.status.success(), "{said}");
-        return;
-    }
-    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-    let mut world = World::new(7, 1, folder.path(), Arc::default());
-    world.form().unwrap();
-    let applied = world.nodes[&1].member().unwrap().applied_index();
-    assert!(applied > 0);
-    let node = world.nodes.get_mut(&1).unwrap();
-    node.lose_power(Survives::Nothing).unwrap();
-    node.start(vec![1]);
-    let back = world.until(5_000, "it serves again with all that it had", |world| {
-        let member = world.nodes[&1].admitted();
-        member.is_some_and(|member| member.applied_index() >= applied)
-    });
-    back.unwrap();
 }

@@ -141,6 +141,17 @@ impl Index {
         self.shrink_cache();
     }
 
+    /// The entries that are kept in memory, and the most: more than the setting says only what is not on the disk yet, which is
+    /// what one batch of a leader may bring.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn cached_bytes(&self) -> (usize, usize) {
+        const NOT_WRITTEN_BYTES_MAX: usize = 2 * 1024 * 1024;
+        (
+            self.cached_bytes,
+            self.cached_bytes_max + NOT_WRITTEN_BYTES_MAX,
+        )
+    }
+
     fn shrink_cache(&mut self) {
         while self.cached_bytes > self.cached_bytes_max && self.cache_start < self.slots.len() {
             let slot = &mut self.slots[self.cache_start];

@@ -165,6 +165,14 @@ fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
     (start, end)
 }
 
+#[cfg(feature = "simulation")]
+impl LogStore {
+    /// See [`Index::cached_bytes`](super::index::Index::cached_bytes).
+    pub(crate) fn cached_bytes(&self) -> (usize, usize) {
+        self.index.lock().cached_bytes()
+    }
+}
+
 impl RaftLogReader<TypeConfig> for LogStore {
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,

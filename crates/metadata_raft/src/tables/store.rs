@@ -255,6 +255,15 @@ impl TableStore {
         backlog
     }
 
+    /// The changes that no file has and that are not being written, and the most.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn unwritten_bytes(&self) -> (usize, usize) {
+        let open = self.open.lock();
+        let bytes = open.as_ref().map_or(0, |open| open.layers.fresh_bytes());
+        // One batch goes in above it.
+        (bytes, UNWRITTEN_BYTES_MAX + WRITTEN_EVERY_BYTES)
+    }
+
     /// Whether the disk has room for a durable commit.
     pub(crate) fn has_room(&self) -> bool {
         free_bytes(&self.settings.folder).is_ok_and(|free| free >= self.settings.free_bytes_min)

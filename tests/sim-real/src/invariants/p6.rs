@@ -7,7 +7,7 @@ use metadata_raft::simulation::StateHash;
 use crate::network::NodeId;
 
 /// Members are looked at so often, in milliseconds: reading every row is dear.
-const EVERY_MS: u64 = 40;
+const EVERY_MS: u64 = 20;
 
 /// What was seen so far.
 #[derive(Default)]

@@ -14,6 +14,8 @@ pub struct LogTimes {
     of: BTreeMap<NodeId, u64>,
     /// When the log was seen to begin: the simulated time and the log's.
     began: Option<(u64, u64)>,
+    /// How often a time was looked at.
+    pub looked_at: u64,
 }
 
 impl LogTimes {
@@ -30,6 +32,7 @@ impl LogTimes {
         if time == 0 {
             return Ok(());
         }
+        self.looked_at += 1;
         let before = self.of.insert(node, time).unwrap_or_default();
         if time < before {
             return Err(format!(
