@@ -38,7 +38,10 @@ impl KnownStart {
     pub(crate) fn lets_pass(&self, node: u64) -> bool {
         let mut passes = false;
         self.0.send_if_modified(|peers| {
-            passes = peers.knowing.contains(&node) || mutants::active!("speak_before_peers_know");
+            passes = peers.knowing.contains(&node)
+                || mutants::active!("speak_before_peers_know")
+                // Not taking part before the start is recorded has this as its second wall.
+                || mutants::active!("vote_with_an_old_disk");
             peers.has_spoken |= passes;
             !passes && peers.wanting.insert(node)
         });
