@@ -15,6 +15,8 @@ mod error_map;
 mod error_reference;
 mod exchange;
 mod header;
+#[cfg(feature = "in-process")]
+mod in_process;
 mod lingering;
 mod lists;
 mod manifests;
@@ -33,6 +35,8 @@ mod settings;
 mod stalled_writes;
 mod uploads;
 
+#[cfg(feature = "in-process")]
+pub use in_process::InProcess;
 pub use meter::describe as describe_metrics;
 pub use pages::Info;
 pub use server::{ServeParts, serve};

@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics_exporter_prometheus::PrometheusHandle;
 use registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -95,34 +96,16 @@ pub async fn serve(parts: ServeParts) {
         without_answers,
     } = parts;
     let draining = Arc::new(AtomicBool::new(false));
-    let meter = Arc::new(Meter::new());
-    let state = PageState {
-        registry: registry.clone(),
+    let end_bodies = CancellationToken::new();
+    let shared = Arc::new(Shared::new(Making {
+        registry,
+        settings,
         info,
         metrics: metrics.clone(),
         draining: Arc::clone(&draining),
-        was_ready: AtomicBool::new(false),
-    };
-    let end_bodies = CancellationToken::new();
-    let service = Service::new(
-        registry,
-        settings.clone(),
-        pages::router(state),
-        Arc::clone(&meter),
-        end_bodies.clone(),
+        end_bodies: end_bodies.clone(),
         without_answers,
-    );
-    let shared = Arc::new(Shared {
-        service,
-        builder: connection_builder(&settings),
-        connections: Arc::new(Semaphore::new(settings.connections_max)),
-        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
-        meter,
-        last_reply: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        settings,
-    });
+    }));
     let stop_accepting = CancellationToken::new();
     let acceptors = TaskTracker::new();
     for listener in listeners {
@@ -157,8 +140,19 @@ pub async fn serve(parts: ServeParts) {
     shared.tasks.wait().await;
 }
 
+/// What [`Shared`] is made of.
+pub(crate) struct Making {
+    pub(crate) registry: Registry,
+    pub(crate) settings: Settings,
+    pub(crate) info: Info,
+    pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) end_bodies: CancellationToken,
+    pub(crate) without_answers: CancellationToken,
+}
+
 /// What all connections share.
-struct Shared {
+pub(crate) struct Shared {
     service: Service,
     builder: auto::Builder<TokioExecutor>,
     connections: Arc<Semaphore>,
@@ -173,6 +167,37 @@ struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(making: Making) -> Shared {
+        let settings = making.settings;
+        let meter = Arc::new(Meter::new());
+        let state = PageState {
+            registry: making.registry.clone(),
+            info: making.info,
+            metrics: making.metrics,
+            draining: making.draining,
+            was_ready: AtomicBool::new(false),
+        };
+        let service = Service::new(
+            making.registry,
+            settings.clone(),
+            pages::router(state),
+            Arc::clone(&meter),
+            making.end_bodies,
+            making.without_answers,
+        );
+        Shared {
+            service,
+            builder: connection_builder(&settings),
+            connections: Arc::new(Semaphore::new(settings.connections_max)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            meter,
+            last_reply: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            settings,
+        }
+    }
+
     /// Whether the last connection has ended by then.
     async fn ended_within(&self, limit: Duration) -> bool {
         tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
@@ -188,7 +213,7 @@ impl Shared {
 }
 
 /// The right to a connection, given back when it is dropped.
-struct Place {
+pub(crate) struct Place {
     /// Whether the connection is served, or only told to come back.
     serves: bool,
     _permit: OwnedSemaphorePermit,
@@ -254,7 +279,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 }
 
 /// Waits for a place, so that what is beyond all limits waits in the system's queue and takes no memory of ours.
-async fn place(shared: &Shared) -> Place {
+pub(crate) async fn place(shared: &Shared) -> Place {
     if let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() {
         return Place::served(permit);
     }
@@ -277,7 +302,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, place: Place, shared: Arc<Shared>) {
+/// Serves one connection to its end.
+pub(crate) async fn connection<S>(stream: S, peer: SocketAddr, place: Place, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     shared.meter.connected();
     let spoke = Arc::new(AtomicBool::new(false));
     let is_left = Arc::new(AtomicBool::new(false));
