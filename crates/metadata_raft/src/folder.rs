@@ -78,7 +78,7 @@ pub(crate) fn confirm(folder: &Path, start: &MemberIdentity) -> Result<(), OpenF
 }
 
 /// The start after `before`.
-fn after(before: MemberIdentity, nonce: u128) -> MemberIdentity {
+pub(crate) fn after(before: MemberIdentity, nonce: u128) -> MemberIdentity {
     let starts = before.starts + 1;
     if before.confirmed {
         return MemberIdentity {
@@ -103,13 +103,18 @@ fn after(before: MemberIdentity, nonce: u128) -> MemberIdentity {
 }
 
 fn write(folder: &Path, identity: &MemberIdentity) -> Result<(), OpenFailure> {
-    let mut record = wire::encode_member_identity(identity);
-    let crc = crc32fast::hash(&record);
-    record.extend_from_slice(&crc.to_le_bytes());
+    let record = identity_file(identity);
     replace_file(folder, IDENTITY, &record).map_err(|e| OpenFailure::folder(folder, &e))
 }
 
-fn read_identity(path: &Path, bytes: &[u8]) -> Result<MemberIdentity, OpenFailure> {
+pub(crate) fn identity_file(identity: &MemberIdentity) -> Vec<u8> {
+    let mut record = wire::encode_member_identity(identity);
+    let crc = crc32fast::hash(&record);
+    record.extend_from_slice(&crc.to_le_bytes());
+    record
+}
+
+pub(crate) fn read_identity(path: &Path, bytes: &[u8]) -> Result<MemberIdentity, OpenFailure> {
     let damaged = |problem: String| OpenFailure::Damaged {
         reason: format!(
             "{} cannot be read: {problem}; restore the data folder from a backup",

@@ -27,6 +27,8 @@ mod machine;
 mod member;
 mod metric;
 
+#[cfg(feature = "parsers")]
+pub mod parsers;
 mod peer_network;
 mod peer_service;
 mod propose;

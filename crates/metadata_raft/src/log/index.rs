@@ -114,6 +114,19 @@ impl Index {
         }
     }
 
+    /// The entries that recovery found in a segment, with their bytes.
+    #[cfg(feature = "parsers")]
+    pub(crate) fn recovered_payloads<'a>(
+        &'a self,
+        segment: &'a [u8],
+    ) -> impl Iterator<Item = (Record, &'a [u8])> {
+        self.slots.iter().filter_map(|slot| {
+            let record = slot.place.as_ref()?.record;
+            let (start, len) = (record.offset as usize, record.len as usize);
+            Some((record, segment.get(start..start + len)?))
+        })
+    }
+
     /// Whether entries between the last purged one and the first are missing.
     pub(crate) fn begins_with_a_gap(&self) -> bool {
         let wanted = self.purged.map_or(0, |id| id.index + 1);

@@ -14,5 +14,11 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 
+#[cfg(feature = "parsers")]
+pub(crate) use recovery::replay_alone;
+#[cfg(feature = "parsers")]
+pub(crate) use segment::{FrameBuilder, SegmentHeader, mend_checksums};
 pub(crate) use space::DiskSpace;
 pub(crate) use store::{LogSettings, LogStore};
+#[cfg(feature = "parsers")]
+pub(crate) use vote_file::{encode_slot, read_slots};

@@ -130,6 +130,37 @@ pub(crate) fn recover(folder: &Path, cached_bytes_max: usize) -> io::Result<Reco
     Ok(Recovered { index, tail })
 }
 
+/// Replays one segment as if it were the whole log, without a file. Gives how many entries it has.
+#[cfg(feature = "parsers")]
+pub(crate) fn replay_alone(bytes: &[u8]) -> io::Result<usize> {
+    let path = Path::new("segment");
+    let header =
+        SegmentHeader::decode(bytes).ok_or_else(|| damaged(path, 0, "its header is bad"))?;
+    let mut index = Index::new(header.purged, usize::MAX);
+    let mut scan = Scan {
+        path,
+        bytes,
+        header,
+        next_index: header.next_index,
+        index: &mut index,
+    };
+    let (position, _) = scan.replay()?;
+    scan.check_end(position)?;
+    let next_index = scan.next_index;
+    if index.next_index() != next_index || index.begins_with_a_gap() {
+        return Err(damaged(path, 0, "entries before it are missing"));
+    }
+    let mut count = 0;
+    for (record, payload) in index.recovered_payloads(bytes) {
+        if crc32fast::hash(payload) != record.crc {
+            return Err(damaged(path, 0, "an entry's checksum is wrong"));
+        }
+        crate::types::decode_entry(payload).map_err(io::Error::other)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// The replay of one segment.
 struct Scan<'a> {
     path: &'a Path,

@@ -263,6 +263,28 @@ pub(crate) fn any_frame_after(segment: &[u8], from: usize, salt: u64) -> bool {
     false
 }
 
+/// Makes every checksum of a segment's header and frames right, as far as it can be taken apart.
+#[cfg(feature = "parsers")]
+pub(crate) fn mend_checksums(segment: &mut [u8]) {
+    if segment.len() < HEADER_BYTES {
+        return;
+    }
+    let crc = crc32fast::hash(&segment[..HEADER_BYTES - 4]);
+    segment[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let salt = u64_at(segment, 16).unwrap_or(0);
+    let mut at = HEADER_BYTES;
+    while u32_at(segment, at) == Some(FRAME_MAGIC) {
+        let body = u32_at(segment, at + 4).unwrap_or(u32::MAX) as usize;
+        let end = at + FRAME_HEADER_BYTES + body;
+        let Some(frame) = segment.get_mut(at..end) else {
+            return;
+        };
+        let crc = frame_crc(salt, frame);
+        frame[20..24].copy_from_slice(&crc.to_le_bytes());
+        at = end.next_multiple_of(ALIGNMENT);
+    }
+}
+
 fn encode_optional_id(id: Option<&LogId>) -> [u8; 32] {
     let mut bytes = [0_u8; 32];
     if let Some(id) = id {

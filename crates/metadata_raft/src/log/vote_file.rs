@@ -37,28 +37,7 @@ impl VoteFile {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mut slots = [0_u8; 2 * SLOT_BYTES];
         file.read_exact_at(&mut slots, 0)?;
-        let newest = slots
-            .chunks(SLOT_BYTES)
-            .filter_map(decode_slot)
-            .max_by_key(|(generation, _)| *generation);
-        if newest.is_none() && slots.iter().any(|byte| *byte != 0) {
-            let message = format!(
-                "the vote in {} is damaged: this member cannot know whom it voted for; restore the folder from a \
-                 backup, or empty it and let the member join again",
-                path.display()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
-        let vote = newest
-            .map(|(_, payload)| wire::decode_vote(&payload))
-            .transpose();
-        let vote = vote.map_err(|e| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{}: {e}", path.display()),
-            )
-        })?;
+        let (generation, vote) = read_slots(&path, &slots)?;
         Ok((VoteFile { file, generation }, vote.map(vote_from_wire)))
     }
 
@@ -79,7 +58,34 @@ impl VoteFile {
     }
 }
 
-fn encode_slot(generation: u64, payload: &[u8]) -> Vec<u8> {
+/// The newest vote of the file's slots, and its generation; none when the file was never written.
+pub(crate) fn read_slots(path: &Path, slots: &[u8]) -> io::Result<(u64, Option<wire::Vote>)> {
+    let newest = slots
+        .chunks(SLOT_BYTES)
+        .filter_map(decode_slot)
+        .max_by_key(|(generation, _)| *generation);
+    if newest.is_none() && slots.iter().any(|byte| *byte != 0) {
+        let message = format!(
+            "the vote in {} is damaged: this member cannot know whom it voted for; restore the folder from a \
+             backup, or empty it and let the member join again",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
+    let vote = newest
+        .map(|(_, payload)| wire::decode_vote(&payload))
+        .transpose();
+    let vote = vote.map_err(|e| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{}: {e}", path.display()),
+        )
+    })?;
+    Ok((generation, vote))
+}
+
+pub(crate) fn encode_slot(generation: u64, payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).expect("a vote is a few bytes");
     let mut slot = Vec::with_capacity(24 + payload.len());
     slot.extend_from_slice(MAGIC);

@@ -24,9 +24,9 @@ use crate::tables::View;
 use durable_files::sync_folder;
 pub(crate) use incoming::Incoming;
 
-const KIND_HEADER: u8 = 1;
-const KIND_ROWS: u8 = 2;
-const KIND_END: u8 = 3;
+pub(crate) const KIND_HEADER: u8 = 1;
+pub(crate) const KIND_ROWS: u8 = 2;
+pub(crate) const KIND_END: u8 = 3;
 /// A chunk takes no more rows once it has this many bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// No chunk is larger: a row is far smaller.
@@ -212,7 +212,7 @@ fn write_file(path: &Path, state: &wire::AppliedState, view: &View) -> Result<()
     Ok(())
 }
 
-fn write_chunk(out: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_chunk(out: &mut impl Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
     let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     let mut head = [0_u8; 12];
     head[0] = kind;
@@ -272,49 +272,64 @@ impl SnapshotFile {
     /// checksum and the number of rows are right, after some rows were visited already.
     pub(crate) fn read(
         &self,
-        mut visit: impl FnMut(wire::SnapshotRow) -> Result<(), SnapshotFailure>,
+        visit: impl FnMut(wire::SnapshotRow) -> Result<(), SnapshotFailure>,
     ) -> Result<wire::AppliedState, SnapshotFailure> {
-        let damaged = |problem: String| SnapshotFailure::Damaged {
-            path: self.path.display().to_string(),
-            problem,
-        };
-        let mut input = BufReader::new(FileFrom {
+        let input = FileFrom {
             file: &self.file,
             at: 0,
-        });
+        };
+        read_from(BufReader::new(input), &self.path, visit)
+    }
+}
+
+/// Reads what [`SnapshotFile::read`] reads.
+pub(crate) fn read_from(
+    mut input: impl Read,
+    path: &Path,
+    mut visit: impl FnMut(wire::SnapshotRow) -> Result<(), SnapshotFailure>,
+) -> Result<wire::AppliedState, SnapshotFailure> {
+    let damaged = |problem: String| SnapshotFailure::Damaged {
+        path: path.display().to_string(),
+        problem,
+    };
+    let (kind, bytes) = read_chunk(&mut input).map_err(|e| damaged(e.to_string()))?;
+    if kind != KIND_HEADER {
+        return Err(damaged("it does not begin with a header".to_owned()));
+    }
+    let header = wire::decode_snapshot_header(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let mut count = 0;
+    loop {
         let (kind, bytes) = read_chunk(&mut input).map_err(|e| damaged(e.to_string()))?;
-        if kind != KIND_HEADER {
-            return Err(damaged("it does not begin with a header".to_owned()));
-        }
-        let header = wire::decode_snapshot_header(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let mut count = 0;
-        loop {
-            let (kind, bytes) = read_chunk(&mut input).map_err(|e| damaged(e.to_string()))?;
-            match kind {
-                KIND_ROWS => {
-                    for row in
-                        wire::decode_snapshot_rows(&bytes).map_err(|e| damaged(e.to_string()))?
-                    {
-                        count += 1;
-                        visit(row)?;
-                    }
+        match kind {
+            KIND_ROWS => {
+                for row in wire::decode_snapshot_rows(&bytes).map_err(|e| damaged(e.to_string()))? {
+                    count += 1;
+                    visit(row)?;
                 }
-                KIND_END => {
-                    let end =
-                        wire::decode_snapshot_end(&bytes).map_err(|e| damaged(e.to_string()))?;
-                    if end.rows != count {
-                        return Err(damaged("rows are missing".to_owned()));
-                    }
-                    return Ok(header.state);
+            }
+            KIND_END => {
+                let end = wire::decode_snapshot_end(&bytes).map_err(|e| damaged(e.to_string()))?;
+                if end.rows != count {
+                    return Err(damaged("rows are missing".to_owned()));
                 }
-                _ => {
-                    return Err(damaged(format!(
-                        "a chunk of kind {kind} is unknown to this build"
-                    )));
-                }
+                return Ok(header.state);
+            }
+            _ => {
+                return Err(damaged(format!(
+                    "a chunk of kind {kind} is unknown to this build"
+                )));
             }
         }
     }
+}
+
+/// How long the chunk at `at` says that it is, and where it ends; `None` when it is not whole.
+#[cfg(feature = "parsers")]
+pub(crate) fn chunk_at(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let len = bytes.get(at + 4..at + 8)?;
+    let len = u32::from_le_bytes(len.try_into().ok()?) as usize;
+    let end = at.checked_add(12)?.checked_add(len)?;
+    (end <= bytes.len()).then_some((len, end))
 }
 
 fn read_chunk(input: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
