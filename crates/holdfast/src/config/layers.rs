@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::io;
 
 use toml::de::{DeTable, DeValue};
 
@@ -42,11 +42,10 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Adds the settings of a file.
-    pub fn add_file(&mut self, path: &Path) {
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => self.add_toml(&name, &text),
+    /// Adds the settings of a file with this content.
+    pub fn add_file(&mut self, name: &str, text: io::Result<String>) {
+        match text {
+            Ok(text) => self.add_toml(name, &text),
             Err(error) => self.problems.push(format!(
                 "the configuration file {name} cannot be read: {error}"
             )),

@@ -12,6 +12,7 @@ mod settings;
 mod value;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 
 pub use parts::{FIRST_NODE, api_settings, member_config, registry_settings, storage_settings};
@@ -55,6 +56,22 @@ impl Configuration {
         given: &Given,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Configuration, Problems> {
+        let file = given.file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path);
+            (path.display().to_string(), text)
+        });
+        Configuration::of(file, environment, &given.flags)
+    }
+
+    /// What [`load`](Configuration::load) makes of a file's name and content.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn of(
+        file: Option<(String, io::Result<String>)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        flags: &[(&'static str, String, String)],
+    ) -> Result<Configuration, Problems> {
         let catalogue = Settings::catalogue();
         let keys: Vec<String> = catalogue
             .iter()
@@ -62,11 +79,11 @@ impl Configuration {
             .map(|setting| setting.key.clone())
             .collect();
         let mut layers = Layers::new(&keys);
-        if let Some(file) = &given.file {
-            layers.add_file(file);
+        if let Some((name, text)) = file {
+            layers.add_file(&name, text);
         }
         layers.add_environment(environment);
-        for (flag, key, text) in &given.flags {
+        for (flag, key, text) in flags {
             layers.add_flag(flag, key, text.clone());
         }
         let mut problems = layers.problems;
