@@ -1,4 +1,4 @@
-//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `chaos`, `failover`, `sim`, `mutants` and `bench`.
+//! The developer's tools: `check`, `fix`, `tidy`, `test`, `cluster`, `chaos`, `failover`, `sim`, `mutants`, `fuzz` and `bench`.
 //!
 //! `check` and `tidy` only read; `fix` writes; `test` installs what the suites need and runs them all. This file is the
 //! command line only: each verb has a module, and nothing here ships with the product.
@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod failover;
+mod fuzz;
 mod install;
 mod run;
 mod sim;
@@ -46,6 +47,8 @@ enum Verb {
     Sim(sim::Options),
     /// Switches known bugs on, one after the other, and wants each found by the simulation.
     Mutants(sim::MutantOptions),
+    /// Fuzzes everything that parses, and sequences of requests, for as long as one wants.
+    Fuzz(fuzz::Options),
     /// Measures Holdfast beside its peers and writes docs/performance.md.
     Bench(bench::Options),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Failover(options) => failover::run(&root, &options),
         Verb::Sim(options) => sim::run(&root, &options),
         Verb::Mutants(options) => sim::mutants(&root, &options),
+        Verb::Fuzz(options) => fuzz::run(&root, &options),
         Verb::Bench(options) => bench::run(&root, &options),
     });
     match outcome {

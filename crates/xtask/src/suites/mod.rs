@@ -152,6 +152,12 @@ const SUITES: &[Suite] = &[
         deadline_minutes: 10,
     },
     Suite {
+        name: "fuzz",
+        tests: Tests::Folder("tests/fuzz"),
+        needs: &[],
+        deadline_minutes: 10,
+    },
+    Suite {
         name: "cluster",
         tests: Tests::Folder("tests/cluster"),
         needs: &[GARAGE, HAPROXY, CLIENTS],

@@ -5,10 +5,11 @@ use toml::{Table, Value};
 use super::{Breach, Tree};
 
 /// The crates that may contain unsafe code, and so cannot inherit lints that forbid it: the one that ships, and those of
-/// tests that stand between a program and the C library.
+/// tests that stand between a program and the C library, or count what it allocates.
 pub const UNSAFE_CRATES: &[(&str, &str)] = &[
     ("hashing", "crates/hashing/"),
     ("powerloss", "tests/powerloss/"),
+    ("fuzz", "tests/fuzz/"),
     ("sim", "tests/sim/"),
     ("sim-real", "tests/sim-real/"),
 ];

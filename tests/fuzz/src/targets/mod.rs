@@ -1,0 +1,53 @@
+//! Every target, in one table.
+
+mod files;
+mod http;
+mod manifests;
+mod messages;
+mod records;
+mod words;
+
+use crate::target::Target;
+
+/// All of them, in the order in which they run.
+#[must_use]
+pub fn all() -> Vec<&'static Target> {
+    let mut all = vec![
+        &words::REFERENCE,
+        &words::NAME,
+        &words::DIGEST,
+        &words::MEDIA_TYPE,
+        &words::UPLOAD_ID,
+        &words::RANGE,
+        &words::CONTENT_RANGE,
+        &manifests::MANIFEST,
+        &manifests::DESCRIPTOR,
+        &http::HTTP,
+        &http::HTTP2,
+        &records::ENTRY,
+        &records::LOG_ENTRY,
+        &records::REPLY,
+        &records::ROW,
+        &records::VOTE,
+        &records::APPLIED_STATE,
+        &records::MEMBER_IDENTITY,
+        &records::SNAPSHOT_PARTS,
+        &records::COPIED_SEGMENT,
+        &files::SEGMENT,
+        &files::VOTE_FILE,
+        &files::MEMBER_FILE,
+        &files::SNAPSHOT,
+        &messages::QUERY,
+        &messages::ANSWER,
+    ];
+    all.extend(messages::MESSAGES);
+    all
+}
+
+/// For targets that keep nothing from one input to the next.
+fn nothing_to_forget() {}
+
+/// Texts as inputs.
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
