@@ -9,7 +9,7 @@ use crate::target::Target;
 use crate::watch::{self, Slot};
 
 /// So many inputs are one part.
-const PART_INPUTS: u64 = 10_000;
+const PART_INPUTS: u64 = 2_000;
 
 /// How much is done for each target.
 #[derive(Debug, Clone, Copy)]

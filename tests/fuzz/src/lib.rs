@@ -6,6 +6,11 @@
 //! gets and becomes a file of the corpus, which every later run begins with. Must never write outside of the corpus and `target`.
 
 mod batch;
+// The program's own module: a program is no library. Its tests are run where it is at home.
+#[cfg(not(test))]
+#[allow(dead_code, unused_imports, reason = "the program uses all of it")]
+#[path = "../../../crates/holdfast/src/config/mod.rs"]
+mod config;
 pub mod corpus;
 mod dice;
 mod engine;
@@ -13,6 +18,7 @@ mod memory;
 mod minimise;
 mod mutate;
 mod panics;
+mod requests;
 mod table;
 mod target;
 mod targets;

@@ -112,6 +112,7 @@ fn many(targets: &[&'static Target], options: &Options) -> bool {
         .iter()
         .map(|target| {
             let report = fuzz::run(target, &budget);
+            eprintln!("{}: {} inputs", report.name, report.inputs);
             print!("{}", fuzz::tell(&report));
             report
         })

@@ -7,6 +7,7 @@ use oci::{Algorithm, Digest, Reference, RepositoryName, UploadId};
 
 use super::manifests;
 use crate::dice::Dice;
+use crate::mutate;
 use crate::target::{Shape, Target, Verdict, way_of};
 use crate::web::{World, nth_id, read_all};
 
@@ -167,7 +168,17 @@ const WORDS: &[&str] = &[
 
 /// One request by the grammar.
 fn one(dice: &mut Dice) -> Vec<u8> {
-    let repository = *dice.pick(&["a", "team/app", "b", "x/y/z"]);
+    let repository = *dice.pick(&["a", "a", "team/app", "b", "x/y/z"]);
+    any_request(dice, repository)
+}
+
+/// Changes a request once.
+pub fn damage(dice: &mut Dice, request: &mut Vec<u8>) {
+    mutate::change(Shape::Text(WORDS), &[], dice, request);
+}
+
+/// One request to a repository, by the grammar.
+pub fn any_request(dice: &mut Dice, repository: &str) -> Vec<u8> {
     let contents: [&[u8]; 4] = [b"", b"{}", LAYER, b"other"];
     let digests = contents.map(sha256);
     let digest = dice.pick(&digests).clone();
@@ -211,15 +222,15 @@ fn one(dice: &mut Dice) -> Vec<u8> {
         ),
         (
             "PATCH",
-            format!("/v2/a/blobs/uploads/{upload}?at={}", n % 60),
+            format!("/v2/{repository}/blobs/uploads/{upload}?at={}", n % 60),
         ),
-        ("PATCH", format!("/v2/a/blobs/uploads/{upload}")),
+        ("PATCH", format!("/v2/{repository}/blobs/uploads/{upload}")),
         (
             "PUT",
-            format!("/v2/a/blobs/uploads/{upload}?digest={digest}"),
+            format!("/v2/{repository}/blobs/uploads/{upload}?digest={digest}"),
         ),
-        ("GET", format!("/v2/a/blobs/uploads/{upload}")),
-        ("DELETE", format!("/v2/a/blobs/uploads/{upload}")),
+        ("GET", format!("/v2/{repository}/blobs/uploads/{upload}")),
+        ("DELETE", format!("/v2/{repository}/blobs/uploads/{upload}")),
         ("OPTIONS", format!("/v2/{repository}/manifests/{reference}")),
         (
             "GET",

@@ -1,13 +1,18 @@
 //! Every target, in one table.
 
+#[cfg(not(test))]
+mod configuration;
 mod files;
 mod http;
+mod keys;
 mod manifests;
 mod messages;
 mod records;
 mod words;
 
+use crate::requests::REQUESTS;
 use crate::target::Target;
+pub use http::{any_request, damage, request};
 
 /// All of them, in the order in which they run.
 #[must_use]
@@ -24,6 +29,7 @@ pub fn all() -> Vec<&'static Target> {
         &manifests::DESCRIPTOR,
         &http::HTTP,
         &http::HTTP2,
+        &REQUESTS,
         &records::ENTRY,
         &records::LOG_ENTRY,
         &records::REPLY,
@@ -39,6 +45,16 @@ pub fn all() -> Vec<&'static Target> {
         &files::SNAPSHOT,
         &messages::QUERY,
         &messages::ANSWER,
+        &keys::OBJECT_KEY,
+        &keys::ROW_KEY,
+        &keys::MIDSTATE,
+        &keys::START,
+        &keys::JOIN_TOKEN,
+        &keys::RECOVERY_KEY,
+        &keys::CERTIFICATE,
+        &keys::SEALED,
+        #[cfg(not(test))]
+        &configuration::CONFIGURATION,
     ];
     all.extend(messages::MESSAGES);
     all
