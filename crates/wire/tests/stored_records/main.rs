@@ -1,7 +1,6 @@
-//! What is kept on disk: loads for ever, is written as ever, and no bytes make decoding panic.
+//! What is kept on disk: loads for ever, and is written as ever.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod fuzz;
 mod golden;
 mod kinds;
 mod node_samples;
