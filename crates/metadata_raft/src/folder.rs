@@ -79,7 +79,7 @@ pub(crate) fn confirm(folder: &Path, start: &MemberIdentity) -> Result<(), OpenF
 
 /// The start after `before`.
 pub(crate) fn after(before: MemberIdentity, nonce: u128) -> MemberIdentity {
-    let starts = before.starts + 1;
+    let starts = before.starts.saturating_add(1);
     if before.confirmed {
         return MemberIdentity {
             starts,

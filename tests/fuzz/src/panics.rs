@@ -17,7 +17,7 @@ pub struct Panic {
     pub message: String,
 }
 
-/// Has panics of threads that [`heard`] listens on kept instead of printed. Once for a process.
+/// Has panics of threads that try an input kept instead of printed. Once for a process.
 pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

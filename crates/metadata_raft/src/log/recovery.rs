@@ -182,7 +182,9 @@ impl Scan<'_> {
             }
             self.replay_frame(frame, at)?;
             at = next;
-            expected += 1;
+            expected = expected
+                .checked_add(1)
+                .ok_or_else(|| damaged(self.path, at, "no number is left for the next frame"))?;
         }
         Ok((at, expected))
     }

@@ -58,7 +58,7 @@ impl SegmentHeader {
         Some(SegmentHeader {
             first_frame: u64_at(bytes, 8)?,
             salt: u64_at(bytes, 16)?,
-            next_index: u64_at(bytes, 24)?,
+            next_index: index_at(bytes, 24)?,
             purged: decode_optional_id(&bytes[32..64])?,
         })
     }
@@ -218,7 +218,7 @@ fn decode_body(kind: u8, body: &[u8], at: usize) -> Option<Frame> {
                 let head = body.get(position..position + RECORD_HEADER_BYTES)?;
                 let len = u32_at(head, 0)?;
                 let id = wire::LogId {
-                    index: u64_at(head, 8)?,
+                    index: index_at(head, 8)?,
                     term: u64_at(head, 16)?,
                     node: u64_at(head, 24)?,
                 };
@@ -239,7 +239,10 @@ fn decode_body(kind: u8, body: &[u8], at: usize) -> Option<Frame> {
         KIND_TRUNCATED => {
             let some = *body.first()? == 1;
             Some(Frame::Truncated {
-                last: some.then_some(u64_at(body, 1)?),
+                last: match some {
+                    true => Some(index_at(body, 1)?),
+                    false => None,
+                },
             })
         }
         KIND_PURGED => Some(Frame::Purged {
@@ -302,7 +305,7 @@ fn decode_optional_id(bytes: &[u8]) -> Option<Option<LogId>> {
         0 => Some(None),
         1 => {
             let id = wire::LogId {
-                index: u64_at(bytes, 8)?,
+                index: index_at(bytes, 8)?,
                 term: u64_at(bytes, 16)?,
                 node: u64_at(bytes, 24)?,
             };
@@ -312,10 +315,36 @@ fn decode_optional_id(bytes: &[u8]) -> Option<Option<LogId>> {
     }
 }
 
+/// An index of the log: one more is a number, too.
+fn index_at(bytes: &[u8], at: usize) -> Option<u64> {
+    u64_at(bytes, at).filter(|index| *index < u64::MAX)
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_index_is_read_after_which_there_is_no_other() {
+        let header = |next_index| SegmentHeader {
+            first_frame: 1,
+            salt: 7,
+            next_index,
+            purged: None,
+        };
+        assert!(SegmentHeader::decode(&header(u64::MAX - 1).encode()).is_some());
+        assert!(SegmentHeader::decode(&header(u64::MAX).encode()).is_none());
+        for last in [u64::MAX - 1, u64::MAX] {
+            let frame = FrameBuilder::truncated(Some(last)).finish(1, 7);
+            assert_eq!(frame_at(&frame, 0, 7).is_some(), last < u64::MAX);
+        }
+    }
 }
