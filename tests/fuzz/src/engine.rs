@@ -13,7 +13,9 @@ use crate::watch::Slot;
 use crate::{corpus, memory, minimise, mutate};
 
 /// An input may take so long. Longer ones are tried twice more, since the machine may have been busy.
-const TIME_MAX: Duration = Duration::from_millis(500);
+const TIME_MAX: Duration = Duration::from_secs(1);
+/// And a sequence, which is many requests, so long.
+const SEQUENCE_TIME_MAX: Duration = Duration::from_secs(20);
 /// An input may make a parser hold so many bytes at once, and so many for each of its own.
 const MEMORY_MAX: usize = 4 * 1024 * 1024;
 const MEMORY_PER_BYTE: usize = 256;
@@ -109,11 +111,15 @@ fn attempt(target: &Target, input: &[u8]) -> Tried {
     let result = panics::heard(|| (target.check)(input));
     let time = begun.elapsed();
     let memory = memory::most_since(memory);
+    let time_max = match target.shape {
+        Shape::Records(_) => SEQUENCE_TIME_MAX,
+        Shape::Text(_) | Shape::Fields(_) | Shape::Bytes => TIME_MAX,
+    };
     let bound = MEMORY_MAX + MEMORY_PER_BYTE * input.len();
     let fault = match &result {
         Err(panic) => Some(Fault::Panicked(panic.clone())),
         Ok(_) if memory > bound => Some(Fault::Greedy(memory)),
-        Ok(_) if time > TIME_MAX => Some(Fault::Slow(time)),
+        Ok(_) if time > time_max => Some(Fault::Slow(time)),
         Ok(_) => None,
     };
     Tried {
