@@ -226,12 +226,6 @@ pub const ALL: &[Mutant] = &[
         "entries that another leader replaced are not taken out of the log on the disk",
     ),
     mutant(
-        "send_around_what_was_purged",
-        1,
-        By::RealLog,
-        "entries that were purged are left out of what is sent",
-    ),
-    mutant(
         "read_without_read_index",
         2,
         By::RealLog,
