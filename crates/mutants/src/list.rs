@@ -40,10 +40,10 @@ pub const ALL: &[Mutant] = &[
         "an offset is acknowledged whose last bytes were never stored",
     ),
     mutant(
-        "answer_before_the_entry",
+        "answer_without_the_entry",
         1,
         By::PureLog,
-        "a push is answered before its entry is decided",
+        "a push is answered as done whether its entry was decided or not",
     ),
     mutant(
         "call_unknown_success",
@@ -152,6 +152,18 @@ pub const ALL: &[Mutant] = &[
         5,
         By::PureLog,
         "a checkpoint takes the acknowledged offset back",
+    ),
+    mutant(
+        "go_back_for_a_late_writer",
+        5,
+        By::PureLog,
+        "a request that was long on its way takes back what a later one was acknowledged",
+    ),
+    mutant(
+        "tell_what_may_be_taken_back",
+        5,
+        By::PureLog,
+        "an offset is told that an earlier request, decided later, may still take back",
     ),
     mutant(
         "tell_a_checkpoint_without_an_entry",

@@ -1,7 +1,8 @@
 //! Tells a client where its upload stands, and acknowledges the checkpoint by telling it.
 //!
-//! One effect, the entry `AcknowledgeCheckpoint`, and only when a checkpoint lies beyond what was acknowledged. A crash
-//! after it leaves an offset that the client was not told of and asks for again. Sent again, it changes nothing.
+//! One effect, the entry `AcknowledgeCheckpoint`, unless the upload has no bytes: it acknowledges a checkpoint that lies beyond what
+//! was acknowledged, and ends the right of earlier requests, which may yet be decided, to drop what is told here. A crash after it
+//! leaves an offset that the client was not told of and asks for again. Sent again, it changes nothing.
 //!
 //! Spec: distribution-spec 1.1, "Pushing a blob in chunks" (the status of an upload).
 
@@ -29,10 +30,9 @@ impl Registry {
         if view.finished.is_some() {
             return Err(Error::UploadUnknown);
         }
-        let ahead = view
-            .checkpointed
-            .is_some_and(|checkpointed| checkpointed > view.acknowledged);
-        if !ahead || view.sealed.is_some() {
+        // What is told must not be taken back by a request that was sent before and is decided later: that takes an entry.
+        let is_something = view.acknowledged > 0 || view.checkpointed.is_some_and(|at| at > 0);
+        if !is_something || view.sealed.is_some() {
             return Ok(UploadStatus {
                 upload,
                 offset: view.acknowledged,

@@ -92,6 +92,16 @@ pub(super) fn save(
     mut after: UploadRow,
 ) -> Result<(), Stop> {
     after.last_activity = state.now();
+    put(state, upload, before, after)
+}
+
+/// The same for what is no activity of a writer.
+fn put(
+    state: &mut State<'_>,
+    upload: UploadId,
+    before: &UploadRow,
+    after: UploadRow,
+) -> Result<(), Stop> {
     queue_tails(state, before, |key| {
         progress::tails(&after).any(|tail| &tail.key == key)
     })?;
@@ -147,7 +157,15 @@ pub(super) fn begin_write(state: &mut State<'_>, begin: &BeginWrite) -> Result<R
     let before = find_open(state, &begin.repository, begin.upload)?;
     let start = start(&before, begin.from)?.clone();
     let goes_back = start.offset < before.acknowledged.offset;
-    if goes_back && begin.after.is_some_and(|after| after != before.epoch) {
+    // The client was told since where the upload stands, or another request of it has begun there.
+    let is_settled = before
+        .started
+        .as_ref()
+        .is_some_and(|started| started.offset == before.acknowledged.offset);
+    let is_late = begin
+        .after
+        .is_some_and(|after| is_settled || after != before.epoch);
+    if goes_back && is_late && !mutants::active!("go_back_for_a_late_writer") {
         return Err(Refusal::OffsetMismatch {
             acknowledged: before.acknowledged.offset,
         }
@@ -289,7 +307,8 @@ fn highest_part(row: &UploadRow) -> u32 {
         .max(row.granted_from - 1)
 }
 
-/// [`crate::Command::AcknowledgeCheckpoint`]: rule 1.5. Without a checkpoint, the acknowledged offset is the answer.
+/// [`crate::Command::AcknowledgeCheckpoint`]: rule 1.5. Without a checkpoint, the acknowledged offset is the answer. What is told so
+/// is not taken back by a request that was sent before, and decided later.
 pub(super) fn acknowledge_checkpoint(
     state: &mut State<'_>,
     repository: &RepositoryName,
@@ -300,7 +319,14 @@ pub(super) fn acknowledge_checkpoint(
     if let Some(checkpoint) = row.checkpoint.take() {
         row.acknowledged = checkpoint;
     }
+    if row.started.is_some() && !mutants::active!("tell_what_may_be_taken_back") {
+        row.started = Some(row.acknowledged.clone());
+    }
     let offset = row.acknowledged.offset;
-    save(state, upload, &before, row)?;
+    match before.checkpoint.is_some() {
+        true => save(state, upload, &before, row)?,
+        // Who only asks keeps no upload alive.
+        false => put(state, upload, &before, row)?,
+    }
     Ok(Reply::Acknowledged { offset })
 }

@@ -264,6 +264,36 @@ fn what_was_acknowledged_is_dropped_only_by_who_knows_the_latest_writer() {
 }
 
 #[test]
+fn what_a_client_was_told_is_not_taken_back_by_what_was_sent_before() {
+    let mut world = World::new();
+    let name = repo("a");
+    let (upload, first) = world.create(&name);
+    let early = plain(upload, first.epoch, 30);
+    world.apply(acknowledge(&name, upload, first.epoch, early, vec![]));
+    let second = granted(&mut world, begin(&name, upload, WriteFrom::Location(30)));
+    let later = plain(upload, second.epoch, 50);
+    world.apply(acknowledge(&name, upload, second.epoch, later, vec![]));
+    let ask = Command::AcknowledgeCheckpoint {
+        repository: name.clone(),
+        upload,
+    };
+    assert_eq!(world.apply(ask), Reply::Acknowledged { offset: 50 });
+    for at in [0, 30] {
+        // It knows the latest writer, and was on its way when the client asked.
+        let late = Command::BeginWrite(BeginWrite {
+            repository: name.clone(),
+            upload,
+            from: WriteFrom::Location(at),
+            after: Some(second.epoch),
+        });
+        let refusal = Refusal::OffsetMismatch { acknowledged: 50 };
+        assert_eq!(world.refused(late), refusal, "from {at}");
+    }
+    let on = granted(&mut world, begin(&name, upload, WriteFrom::Location(50)));
+    assert_eq!(on.progress.offset, 50);
+}
+
+#[test]
 fn a_content_range_starts_at_the_acknowledged_or_the_checkpointed_offset() {
     let mut world = World::new();
     let name = repo("a");
