@@ -134,6 +134,11 @@ impl Shared {
             .into_iter()
             .map(|member| async move { self.confirm_by(&member, LOOK_TIME_MAX).await })
             .collect();
+        marks::note(
+            "members asked at once",
+            asked.len(),
+            self.roster.all().len(),
+        );
         while let Some(confirmed) = asked.next().await {
             if matches!(confirmed, Confirmed::Yes) {
                 return true;

@@ -80,7 +80,14 @@ impl Roster {
     /// Remembers that a member did not answer in time.
     pub(crate) fn was_silent(&self, node: u64) {
         let until = Instant::now() + PASSED_OVER_FOR;
-        self.state.lock().silent.insert(node, until);
+        let State {
+            members, silent, ..
+        } = &mut *self.state.lock();
+        // One that is a member no more is never called, and would be remembered until somebody else is.
+        if members.iter().any(|member| member.node == node) {
+            silent.insert(node, until);
+        }
+        marks::note("silent members", silent.len(), members.len());
     }
 
     /// The leader as far as is known, else anyone.
@@ -152,6 +159,15 @@ mod tests {
         let mut asked: Vec<u64> = (0..3).filter_map(|_| Some(roster.next()?.node)).collect();
         asked.sort_unstable();
         assert_eq!(asked, [1, 2, 3]);
+    }
+
+    #[test]
+    fn silence_of_a_node_that_is_a_member_no_more_is_not_remembered() {
+        let roster = roster();
+        roster.was_silent(9);
+        assert!(roster.state.lock().silent.is_empty());
+        roster.was_silent(2);
+        assert_eq!(roster.state.lock().silent.len(), 1);
     }
 
     #[tokio::test]

@@ -82,6 +82,7 @@ impl HashPipeline {
     pub(crate) async fn update(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.batch_bytes += bytes.len();
         self.batch.push(bytes);
+        marks::note("chunks to be hashed", self.batch.len(), BATCH_CHUNKS);
         if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_CHUNKS {
             self.hash_batch().await?;
         }

@@ -128,6 +128,7 @@ impl PartStream {
             last_part: number,
         };
         self.in_flight.push_back(InFlight { end, task });
+        marks::note("parts on their way", self.in_flight.len(), IN_FLIGHT_MAX);
         Ok(())
     }
 
@@ -231,6 +232,9 @@ impl PartStream {
         let part = joined
             .map_err(|error| Error::internal(format!("storing a part broke off: {error}")))??;
         self.unrecorded.push(part);
+        let every = self.registry.settings().checkpoint_every_parts.max(1) as usize;
+        let bound = every + IN_FLIGHT_MAX;
+        marks::note("parts without an entry", self.unrecorded.len(), bound);
         self.durable = first.end;
         Ok(true)
     }

@@ -103,33 +103,15 @@ impl Registry {
             let mut attempt = command.clone();
             let object = self.store_large(&mut attempt, deadline).await?;
             steps::reach(steps::MANIFEST_BEFORE_ENTRY);
-            if mutants::active!("answer_before_the_entry") {
-                let (registry, created) = (self.clone(), true);
-                tokio::spawn(async move {
-                    registry
-                        .propose(Command::PutManifest(attempt), deadline)
-                        .await
-                });
-                return Ok(ManifestStored {
-                    digest: command.digest,
-                    subject: command.subject,
-                    tags: command.tags,
-                    created,
-                    layers_absent: 0,
-                });
-            }
             let reply = self.propose(Command::PutManifest(attempt), deadline).await;
             steps::reach(steps::MANIFEST_AFTER_ENTRY);
             match reply {
                 Ok(Reply::ManifestPut { created, absent }) => {
                     metric::manifest_pushed();
-                    return Ok(ManifestStored {
-                        digest: command.digest,
-                        subject: command.subject,
-                        tags: command.tags,
-                        created,
-                        layers_absent: absent,
-                    });
+                    return Ok(stored(command, created, absent));
+                }
+                Err(_) if mutants::active!("answer_without_the_entry") => {
+                    return Ok(stored(command, true, 0));
                 }
                 Ok(Reply::Refused(Refusal::DeletionInProgress)) => {
                     self.finish_deletion(&command, deadline).await?;
@@ -192,6 +174,17 @@ impl Registry {
         if let Err(error) = self.blobs().delete(std::slice::from_ref(&key)).await {
             tracing::debug!(%key, %error, "the object of a manifest that was not put is left to the collector");
         }
+    }
+}
+
+/// What the client is told of a command that was decided.
+fn stored(command: PutManifest, created: bool, layers_absent: u32) -> ManifestStored {
+    ManifestStored {
+        digest: command.digest,
+        subject: command.subject,
+        tags: command.tags,
+        created,
+        layers_absent,
     }
 }
 

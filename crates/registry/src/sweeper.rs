@@ -144,6 +144,7 @@ impl Sweeper {
             Answer::Deletions { objects } => objects,
             other => return Err(Error::unexpected_answer(&other)),
         };
+        marks::note("objects of a sweep", objects.len(), limit);
         if objects.is_empty() {
             return Ok(0);
         }

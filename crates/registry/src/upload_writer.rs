@@ -174,7 +174,10 @@ impl UploadWriter {
             }
             let len = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
             let head = bytes.split_to(len);
-            self.piece(to_come).await?.append(head.clone()).await?;
+            let piece = self.piece(to_come).await?;
+            piece.append(head.clone()).await?;
+            let held = usize::try_from(piece.len()).unwrap_or(usize::MAX);
+            marks::note("bytes of a piece", held, part_size as usize);
             self.offset += len as u64;
             self.hash.update(head).await?;
         }

@@ -16,6 +16,7 @@ use Uses::{All, These};
 
 /// Every crate of ours, in the order in which the house is built.
 const CRATES: &[(&str, Uses)] = &[
+    ("marks", These(&[])),
     ("mutants", These(&[])),
     ("durable_files", These(&[])),
     ("oci", These(&[])),
@@ -25,7 +26,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("ports", These(&["oci", "metadata"])),
     (
         "registry",
-        These(&["oci", "metadata", "ports", "hashing", "mutants"]),
+        These(&["oci", "metadata", "ports", "hashing", "marks", "mutants"]),
     ),
     ("wire", These(&["oci", "metadata"])),
     ("peers", These(&["wire"])),
@@ -50,7 +51,9 @@ const CRATES: &[(&str, Uses)] = &[
     ),
     (
         "metadata_client",
-        These(&["oci", "metadata", "ports", "wire", "peers", "mutants"]),
+        These(&[
+            "oci", "metadata", "ports", "wire", "peers", "marks", "mutants",
+        ]),
     ),
     (
         "log_copy",
