@@ -53,6 +53,24 @@ impl Dice {
         Duration::from_millis(self.within(range))
     }
 
+    /// Which of these weights is hit. One of them is not zero.
+    pub fn weighted(&self, weights: &[u64]) -> usize {
+        let mut at = self.within(0..weights.iter().sum());
+        let hit = weights.iter().position(|weight| {
+            let is_hit = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_hit
+        });
+        hit.unwrap_or(0)
+    }
+
+    /// Weights of a seed's own: each of these is left out, halved, kept or made much larger. The first stays.
+    pub fn own_weights<const N: usize>(&self, weights: [u64; N]) -> [u64; N] {
+        let mut own = weights.map(|weight| weight * self.pick(&[0, 1, 2, 2, 2, 8]));
+        own[0] = weights[0] * 2;
+        own
+    }
+
     /// One of these, which are not none.
     pub fn pick<'a, T>(&self, of: &'a [T]) -> &'a T {
         &of[self.within(0..of.len() as u64) as usize]
@@ -62,6 +80,17 @@ impl Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_say_how_often_each_is_hit() {
+        let dice = Dice::new(1);
+        let mut hits = [0; 4];
+        for _ in 0..1_000 {
+            hits[dice.weighted(&[1, 0, 7, 2])] += 1;
+        }
+        assert_eq!(hits[1], 0);
+        assert!((50..200).contains(&hits[0]) && (600..800).contains(&hits[2]));
+    }
 
     #[test]
     fn the_same_seed_gives_the_same_choices() {

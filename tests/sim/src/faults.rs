@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::census::Kind;
+use crate::clients::{Client, Library};
 use crate::dice::Dice;
 use crate::node::Node;
 use crate::world::World;
@@ -49,11 +50,33 @@ pub const ALL: &[&str] = &[
     "body breaks off",
 ];
 
+/// Less than this is no loss of a quorum that anybody notices.
+const QUORUM_LOST_FOR: Duration = Duration::from_secs(7);
+
+/// After so long pulls are answered from the last state, and so long somebody pulls then.
+const STALE_AFTER: Duration = Duration::from_millis(5_100);
+const PULLS_FOR: Duration = Duration::from_millis(900);
+/// The number of the client who does.
+const PULLER: u64 = 51;
+
+/// How often each is chosen, in the order of `one`; a seed has weights of its own.
+pub const WEIGHTS: [u64; 15] = [18, 10, 10, 3, 2, 8, 6, 10, 6, 6, 6, 4, 8, 3, 7];
+
 /// Brings faults about, one after the other, until `until`.
-pub async fn rage(world: Arc<World>, until: Instant) {
+pub async fn rage(world: Arc<World>, library: &Arc<Library>, until: Instant) {
     let dice = world.dice("faults");
     world.network.set_trouble(world.plan.network_trouble);
     world.store.set_trouble(world.plan.store_trouble);
+    // Long enough, before anything else, that pulls are answered from the last state.
+    if world.plan.faults_for > QUORUM_LOST_FOR && dice.hits(400) {
+        tokio::time::sleep(dice.ms(500..1_500)).await;
+        lose_quorum(&world, &dice);
+        tokio::time::sleep(STALE_AFTER).await;
+        let pulling = Client::new(&world, library, PULLER);
+        pulling
+            .keep_pulling(until.min(Instant::now() + PULLS_FOR))
+            .await;
+    }
     while Instant::now() < until && !world.over.is_cancelled() {
         let every = world.plan.fault_every.as_millis() as u64;
         tokio::time::sleep(dice.ms(every / 2..every * 3 / 2)).await;
@@ -72,34 +95,34 @@ fn is_up(node: &Node) -> bool {
 }
 
 fn one(world: &Arc<World>, dice: &Dice) {
-    match dice.within(0..100) {
-        0..18 => crash_leader(world, dice),
-        18..28 => {
+    match dice.weighted(&world.plan.fault_weights) {
+        0 => crash_leader(world, dice),
+        1 => {
             if let Some(node) = any(world, dice, |node| node.is_member() && is_up(node)) {
                 crash(world, dice, &node, "member crashes", 100..3_000);
             }
         }
-        28..38 => {
+        2 => {
             if let Some(node) = any(world, dice, |node| !node.is_member() && is_up(node)) {
                 crash(world, dice, &node, "gateway crashes", 100..2_000);
             }
         }
-        38..41 => lose_quorum(world, dice),
-        41..43 => {
+        3 => lose_quorum(world, dice),
+        4 => {
             for node in world.all_nodes().iter().filter(|node| node.is_member()) {
                 crash(world, dice, node, "member crashes", 300..2_500);
             }
             world.census.count(Kind::Fault, "all members crash");
         }
-        43..50 => partition(world, dice),
-        50..56 => slow_link(world, dice),
-        56..66 => stand_still(world, dice),
-        66..72 => slow_disk(world, dice),
-        72..78 => stall_apply(world, dice),
-        78..84 => change_clock(world, dice),
-        84..88 => hand_over(world),
-        88..92 => crate::membership::change(world, dice),
-        92..95 => old_disk(world, dice),
+        5 => partition(world, dice),
+        6 => slow_link(world, dice),
+        7 => stand_still(world, dice),
+        8 => slow_disk(world, dice),
+        9 => stall_apply(world, dice),
+        10 => change_clock(world, dice),
+        11 => hand_over(world),
+        12 => crate::membership::change(world, dice),
+        13 => old_disk(world, dice),
         _ => lose_store(world, dice),
     }
 }
@@ -116,7 +139,7 @@ fn lose_quorum(world: &Arc<World>, dice: &Dice) {
     }
     world.census.count(Kind::Fault, "quorum is lost");
     for node in &up[1..] {
-        crash(world, dice, node, "member crashes", 5_500..7_000);
+        crash(world, dice, node, "member crashes", 6_000..7_000);
     }
 }
 
@@ -291,6 +314,9 @@ fn old_disk(world: &Arc<World>, dice: &Dice) {
     node.crash(&world, &dice);
     node.start(&world);
     later(dice.ms(100..2_000), move || {
+        if world.is_calm() {
+            return;
+        }
         node.crash(&world, &dice);
         if !node.swap_disk(old) {
             return;

@@ -18,6 +18,7 @@ pub mod network;
 pub mod node;
 pub mod plan;
 pub mod run;
+pub mod scenarios;
 pub mod store;
 pub mod trace;
 pub mod world;

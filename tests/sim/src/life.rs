@@ -64,6 +64,9 @@ impl Life {
 
     /// Completes while the node runs: never after the life has ended, and not while it stands still.
     pub async fn goes_on(&self) {
+        if !self.is_paused() && !self.has_ended() {
+            return;
+        }
         let mut paused = self.paused.subscribe();
         // The sender lives as long as this.
         let _ = paused.wait_for(|paused| !paused).await;

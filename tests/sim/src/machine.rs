@@ -16,7 +16,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::FromRawFd;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,9 +30,15 @@ const SECONDS_MAX: u32 = 120;
 /// The stack of the thread that runs a seed.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
+/// The heap of a seed grows by so much at once.
+const HEAP_STEP_BYTES: libc::c_int = 8 * 1024 * 1024;
+
 static SIMULATED: AtomicBool = AtomicBool::new(false);
 static NOW_NS: AtomicU64 = AtomicU64::new(BEGINNING_NS);
 static WALL_OFFSET_NS: AtomicI64 = AtomicI64::new(0);
+/// What the runtime wakes itself with, and whether it has.
+static WAKER: AtomicI32 = AtomicI32::new(-1);
+static WOKEN: AtomicBool = AtomicBool::new(false);
 static RANDOM: AtomicU64 = AtomicU64::new(0);
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
@@ -104,7 +110,33 @@ extern "C" fn getrandom(
     len as libc::ssize_t
 }
 
-/// Replaces the C library's: what is ready is told; else time passes at once.
+/// Replaces the C library's: what the runtime wakes itself with is remembered. It asks the machine twice for each timer else.
+#[unsafe(no_mangle)]
+extern "C" fn eventfd(initial: libc::c_uint, flags: libc::c_int) -> libc::c_int {
+    // SAFETY: the caller's arguments, unchanged.
+    let descriptor = unsafe { libc::syscall(libc::SYS_eventfd2, initial, flags) } as libc::c_int;
+    if SIMULATED.load(Relaxed) {
+        WAKER.store(descriptor, Relaxed);
+    }
+    descriptor
+}
+
+/// Replaces the C library's: what the runtime wakes itself with is no call of the machine.
+#[unsafe(no_mangle)]
+extern "C" fn write(
+    descriptor: libc::c_int,
+    bytes: *const libc::c_void,
+    len: libc::size_t,
+) -> libc::ssize_t {
+    if SIMULATED.load(Relaxed) && descriptor == WAKER.load(Relaxed) {
+        WOKEN.store(true, Relaxed);
+        return len as libc::ssize_t;
+    }
+    // SAFETY: the caller's arguments, unchanged.
+    unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, len) as libc::ssize_t }
+}
+
+/// Replaces the C library's: there are no files and no sockets, so nothing is ever ready, and time passes at once.
 #[unsafe(no_mangle)]
 extern "C" fn epoll_wait(
     epoll: libc::c_int,
@@ -112,27 +144,27 @@ extern "C" fn epoll_wait(
     max: libc::c_int,
     timeout: libc::c_int,
 ) -> libc::c_int {
+    if SIMULATED.load(Relaxed) {
+        if !WOKEN.swap(false, Relaxed) {
+            // A wait without an end would be one for ever: whoever simulates has a timer that ends the run.
+            let ms = u64::try_from(timeout).unwrap_or(1_000);
+            NOW_NS.fetch_add(ms * 1_000_000, Relaxed);
+        }
+        return 0;
+    }
     let none: *const libc::sigset_t = std::ptr::null();
-    let simulated = SIMULATED.load(Relaxed);
-    let real_timeout = if simulated { 0 } else { timeout };
     // SAFETY: the caller's arguments, and no mask of signals.
-    let ready = unsafe {
+    unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait,
             epoll,
             events,
             max,
-            real_timeout,
+            timeout,
             none,
             0usize,
-        )
-    } as libc::c_int;
-    if simulated && ready == 0 {
-        // A wait without an end would be one for ever: whoever simulates has a timer that ends the run.
-        let ms = u64::try_from(timeout).unwrap_or(1_000);
-        NOW_NS.fetch_add(ms * 1_000_000, Relaxed);
+        ) as libc::c_int
     }
-    ready
 }
 
 /// A seed that runs in a process of its own.
@@ -169,6 +201,13 @@ pub fn start(seed: u64, work: impl FnOnce() -> Vec<u8> + Send + 'static) -> io::
 fn in_child(seed: u64, mut sink: File, work: impl FnOnce() -> Vec<u8> + Send + 'static) -> i32 {
     // SAFETY: asks for a signal that ends this process.
     unsafe { libc::alarm(SECONDS_MAX) };
+    // SAFETY: nobody else is here to allocate. One heap for all threads, which grows in large steps and never shrinks.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TOP_PAD, HEAP_STEP_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, libc::c_int::MAX);
+    }
     std::panic::set_hook(Box::new(|info| {
         PANIC.lock().get_or_insert_with(|| info.to_string());
     }));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::{batch, run};
+use sim::{batch, run, scenarios};
 
 /// Lines of a failing seed's trace that are shown at most.
 const LINES_SHOWN: usize = 150;
@@ -30,6 +30,9 @@ struct Options {
     /// Lists the mutants: name, promise, which simulation finds it, what it does.
     #[arg(long)]
     list_mutants: bool,
+    /// Plays a scenario by its name, with its trace; without a name that is known, lists them.
+    #[arg(long)]
+    scenario: Option<String>,
     /// How many seeds at once; as many as there are processors, unless said otherwise.
     #[arg(long)]
     jobs: Option<usize>,
@@ -45,6 +48,12 @@ fn main() -> ExitCode {
             );
         }
         return ExitCode::SUCCESS;
+    }
+    if let Some(name) = &options.scenario {
+        return match play(name, options.mutant.as_deref()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
     }
     if let Some(name) = &options.mutant
         && let Err(problem) = choose(name)
@@ -77,23 +86,43 @@ fn choose(_name: &str) -> Result<(), String> {
     Err("mutants are only in a build with the feature `mutants`".to_owned())
 }
 
+/// Plays a scenario and shows all of it.
+fn play(name: &str, mutant: Option<&str>) -> bool {
+    match run::scenario(name, mutant) {
+        Some(Ok(outcome)) => show(name, &outcome),
+        Some(Err(problem)) => {
+            println!("{name}: {problem}");
+            false
+        }
+        None => {
+            for scenario in scenarios::ALL {
+                println!("{}", scenario.name);
+            }
+            false
+        }
+    }
+}
+
+/// Shows a run. Whether all was well.
+fn show(name: &str, outcome: &run::Outcome) -> bool {
+    for line in &outcome.lines {
+        println!("{line}");
+    }
+    print!("{}", outcome.census);
+    println!(
+        "{name}: trace {:016x}, {:?} simulated",
+        outcome.hash, outcome.simulated
+    );
+    for breach in &outcome.breaches {
+        println!("{breach}");
+    }
+    outcome.breaches.is_empty()
+}
+
 /// Runs one seed and shows all of it.
 fn one(options: &Options, seed: u64) -> bool {
     match run::seed(seed, true) {
-        Ok(outcome) => {
-            for line in &outcome.lines {
-                println!("{line}");
-            }
-            print!("{}", outcome.census);
-            println!(
-                "seed {seed}: trace {:016x}, {:?} simulated",
-                outcome.hash, outcome.simulated
-            );
-            for breach in &outcome.breaches {
-                println!("{breach}");
-            }
-            outcome.breaches.is_empty()
-        }
+        Ok(outcome) => show(&format!("seed {seed}"), &outcome),
         Err(problem) => {
             println!("seed {seed}: {problem}");
             println!("repeat: {}", repeat(options, seed));

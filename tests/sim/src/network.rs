@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +19,8 @@ use crate::world::World;
 
 /// A connection on which nothing comes any more is given up after this.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
-/// A call that comes twice comes the second time within so many milliseconds.
-const AGAIN_MS: std::ops::Range<u64> = 1..4_000;
+/// A call that comes twice comes the second time within so many milliseconds: at once, or late.
+const AGAIN_MS: [std::ops::Range<u64>; 2] = [1..10, 10..4_000];
 
 /// How one direction of a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,16 +192,21 @@ impl NodeNetwork {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// The same call comes again, some time later; nobody waits for its answer.
-    fn call_again(&self, to: u64, call: WholeCall) {
-        self.world.census.count(Kind::Fault, "doubled call");
+    /// The same call comes again, some time later, unless it is answered by then: what was answered once, a connection does not
+    /// deliver again. Nobody waits for the second answer.
+    fn call_again(&self, to: u64, call: WholeCall, is_answered: Arc<AtomicBool>) {
         let again = NodeNetwork {
             world: Arc::clone(&self.world),
             life: Arc::clone(&self.life),
         };
-        let late = self.world.network.dice.ms(AGAIN_MS);
+        let dice = &self.world.network.dice;
+        let late = dice.ms(dice.pick(&AGAIN_MS).clone());
         tokio::spawn(async move {
             tokio::time::sleep(late).await;
+            if is_answered.load(Relaxed) {
+                return;
+            }
+            again.world.census.count(Kind::Fault, "doubled call");
             if let Fate::Arrives = again.world.carry(again.life.node, to).await {
                 drop(again.answered(to, call).await);
             }
@@ -213,8 +219,10 @@ impl CallNetwork for NodeNetwork {
     async fn call(&self, node: u64, _address: &str, call: WholeCall) -> io::Result<WholeAnswer> {
         self.life.goes_on().await;
         let from = self.life.node;
+        self.world.watch.marks.called(&self.world, call.body.len());
+        let is_answered = Arc::new(AtomicBool::new(false));
         if self.world.network.trouble() {
-            self.call_again(node, call.clone());
+            self.call_again(node, call.clone(), Arc::clone(&is_answered));
         }
         let Fate::Arrives = self.world.carry(from, node).await else {
             return self.silence().await;
@@ -225,6 +233,7 @@ impl CallNetwork for NodeNetwork {
             return self.silence().await;
         };
         self.life.goes_on().await;
+        is_answered.store(true, Relaxed);
         answer
     }
 }

@@ -56,6 +56,16 @@ pub struct Alive {
     pub calls: Option<Arc<Calls>>,
 }
 
+/// What others see of a node that is up.
+pub struct Present {
+    /// This life.
+    pub life: Arc<Life>,
+    /// The member of the log, if it is one.
+    pub member: Option<Arc<Member>>,
+    /// What it answers other nodes.
+    pub calls: Option<Arc<Calls>>,
+}
+
 /// Ids that follow from the seed.
 struct SeededIds(Dice);
 
@@ -101,6 +111,18 @@ impl Node {
     #[must_use]
     pub fn alive(&self) -> Option<Alive> {
         self.state.lock().alive.clone()
+    }
+
+    /// Its present life, and the member and calls of that, without the rest of what it consists of.
+    #[must_use]
+    pub fn present(&self) -> Option<Present> {
+        let state = self.state.lock();
+        let alive = state.alive.as_ref()?;
+        Some(Present {
+            life: Arc::clone(&alive.life),
+            member: alive.member.clone(),
+            calls: alive.calls.clone(),
+        })
     }
 
     /// Whether it is a member of the log.

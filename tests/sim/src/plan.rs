@@ -5,6 +5,7 @@ use std::time::Duration;
 use registry::{Settings, SparseImages, StaleReads};
 
 use crate::dice::Dice;
+use crate::{clients, faults};
 
 /// The plan of a run.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Plan {
     pub gateways: u64,
     /// How many clients of each kind.
     pub clients: u64,
+    /// Whether there is somebody who only operates the cluster.
+    pub has_operator: bool,
     /// How long there are faults.
     pub faults_for: Duration,
     /// Of a thousand messages and calls, so many meet each kind of trouble.
@@ -25,6 +28,10 @@ pub struct Plan {
     pub store_trouble: u64,
     /// A fault begins about so often.
     pub fault_every: Duration,
+    /// How often each kind of fault is chosen: see [`crate::faults::WEIGHTS`].
+    pub fault_weights: [u64; 15],
+    /// How often a client does each thing that clients do: see [`crate::clients::WEIGHTS`].
+    pub client_weights: [u64; 11],
     /// Members take a snapshot after so many entries.
     pub snapshot_after: u64,
     /// Sizes and times of the use-cases.
@@ -32,6 +39,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Three members, two gateways, and nothing that goes wrong by itself: what happens is written down.
+    #[must_use]
+    pub fn calm() -> Plan {
+        let mut plan = Plan::of(0);
+        (plan.members, plan.gateways) = (3, 2);
+        (plan.network_trouble, plan.store_trouble) = (0, 0);
+        plan.snapshot_after = 1_000;
+        plan.settings.part_size = 64;
+        plan.settings.blob_size_max = 64 * 60;
+        plan.settings.hold = Duration::from_secs(10);
+        plan.settings.upload_expiry = Duration::from_secs(600);
+        plan
+    }
+
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Plan {
@@ -42,11 +63,14 @@ impl Plan {
             members: if dice.hits(250) { 5 } else { 3 },
             gateways: dice.within(1..4),
             clients: dice.within(1..3),
+            has_operator: dice.hits(400),
             faults_for: dice.ms(4_000..9_000),
             network_trouble: *dice.pick(&[0, 2, 10, 30]),
             store_trouble: *dice.pick(&[0, 5, 20, 60]),
             fault_every: dice.ms(150..1_500),
-            snapshot_after: dice.within(10..120),
+            fault_weights: dice.own_weights(faults::WEIGHTS),
+            client_weights: dice.own_weights(clients::WEIGHTS),
+            snapshot_after: dice.within(15..140),
             settings: Settings {
                 part_size,
                 blob_size_max: u64::from(part_size) * 60,

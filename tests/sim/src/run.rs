@@ -9,16 +9,21 @@ use tokio::time::Instant;
 
 use crate::clients::{Client, Library};
 use crate::faults;
-use crate::invariants::{p1, p2, p4, p6};
-use crate::log::Core;
+use crate::invariants::{p1, p2, p2_uploads, p4, p6, p7};
+use crate::log::{Core, Member};
 use crate::machine;
 use crate::plan::Plan;
+use crate::scenarios;
 use crate::world::{GATEWAYS_FROM, World};
 
 /// How long a cluster may take to begin, and to be as new after the heal.
 const BEGIN_MAX: Duration = Duration::from_secs(20);
+/// What broke off the last connections takes as long as this to be noticed.
+const HEAL_MIN: Duration = Duration::from_millis(1_500);
 /// After the faults have stopped, everything is served again within this.
 const HEAL_MAX: Duration = Duration::from_secs(5);
+/// The number of the client who only operates the cluster.
+const OPERATOR: u64 = 50;
 /// What clients have begun ends within this.
 const CLIENTS_MAX: Duration = Duration::from_secs(120);
 
@@ -47,14 +52,73 @@ pub fn seed(seed: u64, keeps_text: bool) -> Result<Outcome, String> {
     Outcome::from_bytes(&bytes).ok_or_else(|| "the report of a run is damaged".to_owned())
 }
 
+/// Runs a scenario in a process of its own, with a bug switched on if one is named. `None`: there is no such scenario.
+///
+/// # Errors
+/// When the process did not end by itself.
+pub fn scenario(name: &str, mutant: Option<&str>) -> Option<Result<Outcome, String>> {
+    let scenario = scenarios::ALL.iter().find(|known| known.name == name)?;
+    let mutant = mutant.map(str::to_owned);
+    let running = machine::start(0, move || {
+        if let Some(mutant) = mutant {
+            switch_on(&mutant);
+        }
+        let world = World::new(Plan::calm(), true);
+        let lived = Arc::clone(&world);
+        run(&world, async move { played(&lived, scenario).await }).to_bytes()
+    });
+    let bytes = match running.map_err(|error| error.to_string()) {
+        Ok(running) => running.finish(),
+        Err(error) => Err(error),
+    };
+    let damaged = || "the report of a run is damaged".to_owned();
+    Some(bytes.and_then(|bytes| Outcome::from_bytes(&bytes).ok_or_else(damaged)))
+}
+
+#[cfg(feature = "mutants")]
+fn switch_on(mutant: &str) {
+    mutants::choose(mutant).expect("nobody chose one in this process");
+}
+
+#[cfg(not(feature = "mutants"))]
+fn switch_on(_mutant: &str) {}
+
+/// Plays a scenario: a cluster begins, what is written down happens, and what was told is looked for.
+async fn played(world: &Arc<World>, scenario: &scenarios::Scenario) {
+    world.begin();
+    if !has_begun(world).await {
+        world.breach("P4", "the cluster did not begin".to_owned());
+        return;
+    }
+    let library = Arc::new(Library::new(
+        world.dice("library"),
+        world.plan.settings.part_size,
+    ));
+    (scenario.play)(Arc::clone(world), Arc::clone(&library)).await;
+    heal(world).await;
+    if !world.over.is_cancelled() {
+        audit(world, &library).await;
+    }
+}
+
 /// Runs a seed in this process, whose clocks are simulated.
 fn here(seed: u64, keeps_text: bool) -> Outcome {
     let world = World::new(Plan::of(seed), keeps_text);
+    let living = Arc::clone(&world);
+    run(&world, async move { live(&living).await })
+}
+
+/// Runs the life of a world to its end.
+fn run(world: &Arc<World>, life: impl Future<Output = ()> + Send + 'static) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime can be made");
-    runtime.block_on(live(&world));
+    // A task is woken without a call of the machine, and what is waited for here is not.
+    let lived = runtime.block_on(async move { tokio::spawn(life).await });
+    if let Err(problem) = lived {
+        world.breach("bug", problem.to_string());
+    }
     if let Some(panic) = machine::panicked() {
         world.breach("bug", panic);
     }
@@ -89,7 +153,10 @@ async fn live(world: &Arc<World>) {
     for number in 1..=world.plan.clients * 2 {
         clients.spawn(Client::new(world, &library, number).live(until));
     }
-    faults::rage(Arc::clone(world), until).await;
+    if world.plan.has_operator {
+        clients.spawn(Client::new(world, &library, OPERATOR).operate(until));
+    }
+    faults::rage(Arc::clone(world), &library, until).await;
     if world.over.is_cancelled() {
         return;
     }
@@ -126,6 +193,7 @@ async fn has_begun(world: &Arc<World>) -> bool {
 /// Everything that was done to the world is undone.
 async fn heal(world: &Arc<World>) {
     world.trace.note(format_args!("the faults stop"));
+    world.calm_down();
     world.network.heal();
     world.store.set_trouble(0);
     for node in world.all_nodes() {
@@ -133,8 +201,8 @@ async fn heal(world: &Arc<World>) {
         node.stall_apply(false);
         node.set_clock(0, 0);
     }
-    let until = Instant::now() + HEAL_MAX;
-    while Instant::now() < until {
+    let (from, until) = (Instant::now() + HEAL_MIN, Instant::now() + HEAL_MAX);
+    while Instant::now() < from || (!world.is_whole() && Instant::now() < until) {
         // What was begun before the heal may end after it: a partition that is lifted, a node that is started.
         tokio::time::sleep(Duration::from_millis(500)).await;
         world.network.heal();
@@ -169,6 +237,8 @@ async fn audit(world: &Arc<World>, library: &Arc<Library>) {
     }
     p1::check_told(world, &auditor).await;
     p2::check(world);
+    p2_uploads::check(world);
+    p7::check_marks(world);
     compare_members(world).await;
 }
 
@@ -191,10 +261,13 @@ async fn compare_members(world: &Arc<World>) {
             .map(|it| it.look(|core| core.applied))
             .collect();
         if applied.len() == voters.len() && applied.iter().all(|it| *it == applied[0]) {
-            let states = members
-                .iter()
-                .map(|it| it.look(|core: &Core| core.machine.clone()));
-            p6::check_all_equal(world, &states.collect::<Vec<_>>());
+            let state = |it: &&Arc<Member>| {
+                let machine = it.look(|core: &Core| core.machine.clone());
+                (it.life.node, machine)
+            };
+            let states: Vec<_> = members.into_iter().map(|it| state(&it)).collect();
+            p6::check_all_equal(world, &states);
+            p1::check_states(world, &states);
             return;
         }
         if Instant::now() > until {

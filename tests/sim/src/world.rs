@@ -1,7 +1,8 @@
 //! The world of a run: nodes, network, store, and what is watched.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use metadata::ObjectKey;
@@ -49,6 +50,10 @@ pub struct World {
     /// Ends the run early.
     pub over: CancellationToken,
     breaches: Mutex<Vec<String>>,
+    /// The faults are over.
+    calm: AtomicBool,
+    /// The last states of which snapshots were taken, and where.
+    snapshots: Mutex<BTreeMap<u64, Weak<Machine>>>,
 }
 
 impl World {
@@ -66,6 +71,8 @@ impl World {
             disks: dice("disks"),
             over: CancellationToken::new(),
             breaches: Mutex::default(),
+            calm: AtomicBool::new(false),
+            snapshots: Mutex::default(),
             plan,
         })
     }
@@ -107,21 +114,23 @@ impl World {
     /// The present life of a node.
     #[must_use]
     pub fn life(&self, id: u64) -> Option<Arc<Life>> {
-        self.node(id)?.alive().map(|alive| alive.life)
+        self.node(id)?.present().map(|present| present.life)
     }
 
     /// The member that has this life.
     #[must_use]
     pub fn member_of(&self, life: &Life) -> Option<Arc<Member>> {
-        let alive = self.node(life.node)?.alive()?;
-        alive.member.filter(|_| alive.life.number == life.number)
+        let present = self.node(life.node)?.present()?;
+        present
+            .member
+            .filter(|_| present.life.number == life.number)
     }
 
     /// What the node of this life answers other nodes.
     #[must_use]
     pub fn calls_of(&self, life: &Life) -> Option<Arc<Calls>> {
-        let alive = self.node(life.node)?.alive()?;
-        alive.calls.filter(|_| alive.life.number == life.number)
+        let present = self.node(life.node)?.present()?;
+        present.calls.filter(|_| present.life.number == life.number)
     }
 
     /// The use-cases of a node that is up.
@@ -157,6 +166,24 @@ impl World {
         Dice::of(self.plan.seed, label)
     }
 
+    /// From now on nothing new is made to fail.
+    pub fn calm_down(&self) {
+        self.calm.store(true, Relaxed);
+    }
+
+    /// Whether the faults are over.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.calm.load(Relaxed)
+    }
+
+    /// Whether every node that was not removed is up, and somebody leads.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let is_there = |node: &Arc<Node>| node.is_removed() || node.alive().is_some();
+        self.all_nodes().iter().all(is_there) && self.leader().is_some()
+    }
+
     /// A promise is broken: the run ends.
     pub fn breach(&self, promise: &str, what: String) {
         self.trace.note(format_args!("BREACH {promise}: {what}"));
@@ -178,6 +205,20 @@ impl World {
     /// A member has applied an entry.
     pub fn applied(&self, node: u64, applied: &Applied, machine: &Machine) {
         self.watch.applied(self, node, applied, machine);
+    }
+
+    /// The state of a member at an index as it is kept in snapshots. All members have the same there, which P6 checks entry by
+    /// entry, and so it is kept once.
+    #[must_use]
+    pub fn shared(&self, index: u64, machine: &Machine) -> Arc<Machine> {
+        let snapshots = &mut *self.snapshots.lock();
+        if let Some(known) = snapshots.get(&index).and_then(Weak::upgrade) {
+            return known;
+        }
+        let state = Arc::new(machine.clone());
+        snapshots.retain(|_, state| state.strong_count() > 0);
+        snapshots.insert(index, Arc::downgrade(&state));
+        state
     }
 
     /// The store is asked for bytes.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sim::{batch, run};
+use sim::{batch, run, scenarios};
 
 /// Seeds that are run each time.
 const FIXED: u64 = 40;
@@ -49,4 +49,17 @@ fn a_seed_does_the_same_again() {
 fn different_seeds_do_different_things() {
     let [first, second] = [1, 2].map(|seed| run::seed(seed, false).unwrap().hash);
     assert_ne!(first, second);
+}
+
+#[test]
+fn what_was_found_once_does_not_come_back() {
+    for scenario in scenarios::ALL {
+        let played = |mutant| run::scenario(scenario.name, mutant).unwrap().unwrap();
+        let outcome = played(None);
+        assert_eq!(outcome.breaches, [""; 0], "{}", scenario.name);
+        if cfg!(feature = "mutants") {
+            let with_the_bug = played(Some(scenario.mutant)).breaches;
+            assert!(!with_the_bug.is_empty(), "{} proves nothing", scenario.name);
+        }
+    }
 }

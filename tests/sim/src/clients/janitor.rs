@@ -20,7 +20,11 @@ impl Client {
                 self.delete_blob(&repository, blob).await;
             }
             (1, _) => {
-                let blob = self.library.any_blob().0;
+                let (blob, bytes) = self.library.any_blob();
+                // What nothing names yet can be deleted at once.
+                if self.dice.hits(600) {
+                    self.push_at_once(&repository, blob, &bytes).await;
+                }
                 self.delete_blob(&repository, blob).await;
             }
             _ => self.delete_tag(&repository).await,

@@ -62,7 +62,18 @@ pub const ALL: &[&str] = &[
     "outcome unknown",
     "unavailable",
     "cluster command",
+    "cluster command refused",
+    "node joined",
+    "node removed",
+    "authority rotated",
+    "blobs moved",
+    "move cancelled",
+    "format raised",
+    "label set",
 ];
+
+/// How often a client does each of these, in the order of `do_something`; a seed has weights of its own.
+pub const WEIGHTS: [u64; 11] = [24, 13, 11, 12, 5, 3, 10, 6, 6, 4, 5];
 
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -246,18 +257,34 @@ impl Client {
         }
     }
 
+    /// Operates the cluster until the world is over or `until`.
+    pub async fn operate(self, until: Instant) {
+        while Instant::now() < until && !self.world.over.is_cancelled() {
+            tokio::time::sleep(self.dice.ms(5..200)).await;
+            self.command_cluster().await;
+        }
+    }
+
+    /// Pulls until `until`, and thinks little.
+    pub async fn keep_pulling(&self, until: Instant) {
+        while Instant::now() < until && !self.world.over.is_cancelled() {
+            self.read_tag().await;
+            self.pull_something().await;
+        }
+    }
+
     async fn do_something(&self) {
-        match self.dice.within(0..100) {
-            0..24 => self.push_image().await,
-            24..37 => self.swap_tag().await,
-            37..48 => self.read_tag().await,
-            48..60 => self.upload_somehow().await,
-            60..65 => self.push_twice().await,
-            65 => self.make_tag_again().await,
-            66..76 => self.delete_something().await,
-            76..82 => self.pull_something().await,
-            82..88 => self.list_something().await,
-            88..92 => self.sweep().await,
+        match self.dice.weighted(&self.world.plan.client_weights) {
+            0 => self.push_image().await,
+            1 => self.swap_tag().await,
+            2 => self.read_tag().await,
+            3 => self.upload_somehow().await,
+            4 => self.push_twice().await,
+            5 => self.make_tag_again().await,
+            6 => self.delete_something().await,
+            7 => self.pull_something().await,
+            8 => self.list_something().await,
+            9 => self.sweep().await,
             _ => self.command_cluster().await,
         }
     }

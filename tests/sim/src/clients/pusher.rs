@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    async fn push_at_once(
+    pub(super) async fn push_at_once(
         &self,
         repository: &RepositoryName,
         digest: Digest,

@@ -7,6 +7,7 @@ use ports::ByteSpan;
 use registry::Error;
 
 use super::{Client, Told};
+use crate::invariants::p1::Named;
 use crate::invariants::p3;
 
 /// What became of a pull.
@@ -72,6 +73,34 @@ impl Client {
             }
         }
         Pulled::Whole
+    }
+
+    /// Whether a node says that something is there.
+    pub async fn look_at(&self, node: u64, named: &Named) -> Pulled {
+        let (repository, digest) = (named.repository.clone(), named.digest);
+        let is_manifest = named.is_manifest;
+        let found = self
+            .ask_node(node, "HEAD", |registry, caller| async move {
+                match is_manifest {
+                    true => {
+                        let reference = Reference::Digest(digest);
+                        let found = registry.manifest(&caller, &repository, &reference).await;
+                        found.map(|found| found.stale)
+                    }
+                    false => {
+                        let found = registry.blob(&caller, &repository, &digest).await;
+                        found.map(|found| found.stale)
+                    }
+                }
+            })
+            .await;
+        match found {
+            Told::Done(false) => Pulled::Whole,
+            Told::No(Error::ManifestUnknown | Error::BlobUnknown | Error::NameUnknown) => {
+                Pulled::Absent
+            }
+            Told::Done(true) | Told::No(_) | Told::Unknown | Told::Unsent => Pulled::Unknown,
+        }
     }
 
     /// Pulls a blob through any node.

@@ -34,11 +34,21 @@ impl Client {
         if !self.push_blobs(&repository, &image).await {
             return;
         }
+        self.delete_this_tag(&repository, &tag, Condition::None)
+            .await;
         self.put_image(&repository, Some(&tag), &image, Condition::Absent, false)
             .await;
-        if self
-            .delete_this_tag(&repository, &tag, Condition::Matches(image.digest))
-            .await
+        // Somebody else takes the tag away, or moves it on: then the second request is refused.
+        let other = self.library.new_image(None, false);
+        let moves = self.dice.hits(500) && self.push_blobs(&repository, &other).await;
+        if moves {
+            self.put_image(&repository, Some(&tag), &other, Condition::None, false)
+                .await;
+        }
+        if moves
+            || self
+                .delete_this_tag(&repository, &tag, Condition::Matches(image.digest))
+                .await
         {
             self.put_image(&repository, Some(&tag), &image, Condition::Absent, false)
                 .await;

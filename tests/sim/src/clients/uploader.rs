@@ -2,13 +2,14 @@
 //! requests that come late. What was acknowledged is never taken back, and never sent again.
 
 use bytes::Bytes;
+use linearizability::upload::Output;
 use metadata::WriteFrom;
 use oci::{Digest, RepositoryName, UploadId};
 use registry::{Error, UploadStatus};
 
 use super::{Client, Told};
-use crate::invariants::p1::Named;
-use crate::invariants::p5;
+use crate::invariants::p1::{Begun, Named};
+use crate::invariants::{p2_uploads, p5};
 
 /// A client gives an upload up after so many requests.
 const REQUESTS_MAX: u32 = 12;
@@ -47,6 +48,7 @@ impl Client {
         digest: Digest,
         bytes: &Bytes,
     ) -> Option<Upload> {
+        let called = p2_uploads::now();
         let opened = self
             .ask("POST upload", |registry, caller| {
                 let repository = repository.clone();
@@ -54,6 +56,8 @@ impl Client {
             })
             .await
             .done()?;
+        let uploads = &self.world.watch.uploads;
+        uploads.opened(self.number, opened.upload, called);
         Some(Upload {
             repository: repository.clone(),
             id: opened.upload,
@@ -73,19 +77,12 @@ impl Client {
         let Some(mut upload) = self.open(repository, digest, bytes).await else {
             return false;
         };
-        let named = Named {
-            repository: repository.clone(),
-            digest,
-            is_manifest: false,
-        };
-        let told = self.world.watch.told.begin(named, true);
         for _ in 0..REQUESTS_MAX {
             let left = bytes.len() as u64 - upload.acknowledged;
             let closes = left == 0 || self.dice.hits(250);
             let went_on = if closes {
                 match self.close(&upload).await {
                     Told::Done(()) => {
-                        self.world.watch.told.end(&told);
                         self.world.answered("blob pushed in chunks");
                         return true;
                     }
@@ -102,6 +99,16 @@ impl Client {
         false
     }
 
+    /// A request begins that may make a blob of an upload.
+    fn tell_of(&self, repository: &RepositoryName, digest: Digest) -> Begun {
+        let named = Named {
+            repository: repository.clone(),
+            digest,
+            is_manifest: false,
+        };
+        self.world.watch.told.begin(named, true)
+    }
+
     /// Whence a request writes, in one of the ways in which clients say it.
     fn from(&self, upload: &Upload) -> WriteFrom {
         match self.dice.within(0..3) {
@@ -114,20 +121,30 @@ impl Client {
         let start = upload.acknowledged as usize;
         let body = self.body(&upload.bytes.slice(start..start + len as usize));
         let from = self.from(upload);
-        self.ask("PATCH", |registry, caller| {
-            let (repository, id) = (upload.repository.clone(), upload.id);
-            async move {
-                registry
-                    .write_upload(&caller, &repository, id, from, body)
-                    .await
-            }
-        })
-        .await
+        let uploads = &self.world.watch.uploads;
+        let at = upload.acknowledged;
+        let writing = uploads.writes(self.number, upload.id, at, at + len);
+        let told = self
+            .ask("PATCH", |registry, caller| {
+                let (repository, id) = (upload.repository.clone(), upload.id);
+                async move {
+                    registry
+                        .write_upload(&caller, &repository, id, from, body)
+                        .await
+                }
+            })
+            .await;
+        uploads.written(writing, &told);
+        told
     }
 
     async fn close(&self, upload: &Upload) -> Told<()> {
         let body = self.body(&upload.bytes.slice(upload.acknowledged as usize..));
         let from = self.from(upload);
+        let uploads = &self.world.watch.uploads;
+        let (at, total) = (upload.acknowledged, upload.bytes.len() as u64);
+        let finishing = uploads.finishes(self.number, upload.id, at, total);
+        let told = self.tell_of(&upload.repository, upload.digest);
         let closed = self
             .ask("PUT upload", |registry, caller| {
                 let (repository, id, digest) =
@@ -139,6 +156,10 @@ impl Client {
                 }
             })
             .await;
+        uploads.finished(finishing, &closed);
+        if let Told::Done(()) = closed {
+            self.world.watch.told.end(&told);
+        }
         if let Told::No(Error::DigestMismatch { expected, actual }) = &closed {
             let said = format!(
                 "upload {} ends as {actual}, not {expected}, with the bytes that were sent",
@@ -170,13 +191,7 @@ impl Client {
             }
             _ => {}
         }
-        let status = self
-            .ask("GET upload", |registry, caller| {
-                let (repository, id) = (upload.repository.clone(), upload.id);
-                async move { registry.upload_status(&caller, &repository, id).await }
-            })
-            .await;
-        match status {
+        match self.ask_status(upload).await {
             Told::Done(status) => {
                 self.told_offset(upload, status.offset);
                 self.world.answered("upload resumed");
@@ -185,6 +200,19 @@ impl Client {
             Told::No(Error::UploadUnknown | Error::NameUnknown) => false,
             Told::No(_) | Told::Unknown | Told::Unsent => true,
         }
+    }
+
+    async fn ask_status(&self, upload: &Upload) -> Told<UploadStatus> {
+        let uploads = &self.world.watch.uploads;
+        let asked = uploads.asks(self.number, upload.id);
+        let status = self
+            .ask("GET upload", |registry, caller| {
+                let (repository, id) = (upload.repository.clone(), upload.id);
+                async move { registry.upload_status(&caller, &repository, id).await }
+            })
+            .await;
+        uploads.answered(asked, &status, |status| Output::At(status.offset));
+        status
     }
 
     fn told_offset(&self, upload: &mut Upload, offset: u64) {
@@ -228,18 +256,18 @@ impl Client {
         drop((first, second));
         // Whoever closes it gets a blob of its digest, or is told that it is none.
         upload.acknowledged = 0;
-        let status = self
-            .ask("GET upload", |registry, caller| {
-                let (repository, id) = (upload.repository.clone(), upload.id);
-                async move { registry.upload_status(&caller, &repository, id).await }
-            })
-            .await;
-        let Told::Done(status) = status else { return };
+        let Told::Done(status) = self.ask_status(&upload).await else {
+            return;
+        };
         if status.offset > bytes.len() as u64 {
             return;
         }
         let start = status.offset as usize;
         let (body, id) = (self.body(&bytes.slice(start..)), upload.id);
+        let uploads = &self.world.watch.uploads;
+        let total = bytes.len() as u64;
+        let finishing = uploads.finishes(self.number, id, status.offset, total);
+        let told = self.tell_of(repository, digest);
         let closed = self
             .ask("PUT upload", |registry, caller| {
                 let repository = repository.clone();
@@ -251,7 +279,9 @@ impl Client {
                 }
             })
             .await;
+        uploads.finished(finishing, &closed);
         if closed.done().is_some() {
+            self.world.watch.told.end(&told);
             self.pull_blob(repository, digest).await;
         }
     }
@@ -310,12 +340,15 @@ impl Client {
             }
         }
         let id = upload.id;
+        let uploads = &self.world.watch.uploads;
+        let cancelling = uploads.cancels(self.number, id);
         let cancelled = self
             .ask("DELETE upload", |registry, caller| {
                 let repository = repository.clone();
                 async move { registry.cancel_upload(&caller, &repository, id).await }
             })
             .await;
+        uploads.answered(cancelling, &cancelled, |()| Output::Done);
         if cancelled.done().is_none() {
             return;
         }

@@ -3,6 +3,7 @@
 
 pub mod p1;
 pub mod p2;
+pub mod p2_uploads;
 pub mod p3;
 pub mod p4;
 pub mod p5;
@@ -21,7 +22,9 @@ use crate::world::World;
 pub const ALL: &[&str] = &[
     p1::DECIDED,
     p1::KEPT,
+    p1::KEPT_BY_MEMBERS,
     p2::TAGS,
+    p2_uploads::UPLOADS,
     p3::NAMED,
     p3::DELETED,
     p3::PULLED,
@@ -31,6 +34,7 @@ pub const ALL: &[&str] = &[
     p6::EQUAL,
     p6::TABLES,
     p7::BOUNDED,
+    p7::ROWS,
 ];
 
 /// What is remembered to be compared with.
@@ -42,6 +46,8 @@ pub struct Watch {
     pub told: p1::Told,
     /// What clients did to tags, and saw.
     pub tags: p2::Histories,
+    /// What clients did to uploads, and were told.
+    pub uploads: p2_uploads::Uploads,
     /// How much there was of anything at once.
     pub marks: p7::Marks,
 }
@@ -49,12 +55,8 @@ pub struct Watch {
 impl Watch {
     /// A member has applied an entry.
     pub fn applied(&self, world: &World, node: u64, applied: &Applied, machine: &Machine) {
-        let is_first = {
-            let decided = &mut *self.decided.lock();
-            decided.check(world, node, applied);
-            p6::check_equal(world, decided, node, applied.index, machine)
-        };
-        if !is_first {
+        if let Some(known) = self.decided.lock().check(world, node, applied) {
+            p6::check_equal(world, known, node, applied);
             return;
         }
         if let Content::Command(entry) = &applied.entry.content {
@@ -64,7 +66,7 @@ impl Watch {
         }
         self.objects.lock().check(world, applied);
         p6::check_tables(world, applied.index, &machine.tables);
-        p7::check_tables(world, &machine.tables);
+        self.marks.applied(world, applied);
     }
 
     /// The store is asked for bytes.

@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use metadata::CommandId;
-use oci::{Digest, RepositoryName};
+use metadata::{Answer, CommandId, Query, Reply, answer};
+use oci::{Digest, Reference, RepositoryName};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::census::Kind;
 use crate::clients::{Client, Pulled};
-use crate::log::{Applied, Content};
-use crate::world::World;
+use crate::log::{Applied, Change, Content, Machine};
+use crate::node::Node;
+use crate::world::{GATEWAYS_FROM, World};
 
 /// No index ever holds two entries.
 pub const DECIDED: &str = "P1 decided stays decided";
 /// What was acknowledged is there in the end, or what was deleted is gone.
 pub const KEPT: &str = "P1 acknowledged is kept";
+
+/// The same in the state of each member.
+pub const KEPT_BY_MEMBERS: &str = "P1 acknowledged is in every state";
 
 /// What was decided at each index, as the first member applied it.
 #[derive(Debug, Default)]
@@ -28,53 +32,65 @@ pub struct Decided {
 struct DecidedEntry {
     term: u64,
     command: Option<CommandId>,
-    /// The hash of all that was applied, once it is known.
-    chain: Option<u64>,
+    /// What it did to the state of the first member that applied it, and the reply.
+    effect: Effect,
+}
+
+/// What an entry did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    changes: Arc<Vec<Change>>,
+    reply: Option<Reply>,
 }
 
 impl Decided {
-    /// Compares an entry that a member applied with what another one applied at its index.
-    pub fn check(&mut self, world: &World, node: u64, applied: &Applied) {
+    /// Compares an entry that a member applied with what another one applied at its index, and gives what it did there; `None`
+    /// when this member is the first.
+    pub fn check(&mut self, world: &World, node: u64, applied: &Applied) -> Option<&Effect> {
         world.census.count(Kind::Invariant, DECIDED);
-        let entry = DecidedEntry {
-            term: applied.entry.term,
-            command: match &applied.entry.content {
-                Content::Command(entry) => Some(entry.id),
-                Content::Blank | Content::Members(_) => None,
-            },
-            chain: None,
+        let command = match &applied.entry.content {
+            Content::Command(entry) => Some(entry.id),
+            Content::Blank | Content::Members(_) => None,
         };
+        let term = applied.entry.term;
         let at = applied.index as usize - 1;
-        match self.entries.get(at) {
-            None => {
-                // Members apply in order, and the first to apply an index has applied those before it, or a snapshot of
-                // somebody who has.
-                assert_eq!(at, self.entries.len(), "an entry was left out");
-                self.entries.push(entry);
-            }
-            Some(known) if known.term == entry.term && known.command == entry.command => {}
-            Some(known) => world.breach(
+        if at == self.entries.len() {
+            self.entries.push(DecidedEntry {
+                term,
+                command,
+                effect: Effect {
+                    changes: Arc::clone(&applied.changes),
+                    reply: applied.reply.clone(),
+                },
+            });
+            return None;
+        }
+        // Members apply in order, and the first to apply an index has applied those before it, or a snapshot of somebody who has.
+        let known = self.entries.get(at).expect("no entry was left out");
+        if (known.term, known.command) != (term, command) {
+            world.breach(
                 "P1",
                 format!(
-                    "member {node} applies {entry:?} at index {}, where {known:?} was decided",
-                    applied.index
+                    "member {node} applies {command:?} of term {term} at index {}, where {:?} of term {} was decided",
+                    applied.index, known.command, known.term
                 ),
-            ),
+            );
         }
-    }
-
-    /// Remembers the hash of the state at an index, or gives the one that is known.
-    pub fn chain(&mut self, index: u64, chain: u64) -> Option<u64> {
-        let entry = self.entries.get_mut(index as usize - 1)?;
-        let known = entry.chain;
-        entry.chain.get_or_insert(chain);
-        known
+        Some(&known.effect)
     }
 
     /// The last index.
     #[must_use]
     pub fn last(&self) -> u64 {
         self.entries.len() as u64
+    }
+}
+
+impl Effect {
+    /// Whether an entry did the same somewhere else.
+    #[must_use]
+    pub fn is_of(&self, applied: &Applied) -> bool {
+        self.changes == applied.changes && self.reply == applied.reply
     }
 }
 
@@ -175,44 +191,73 @@ impl Told {
     }
 }
 
-/// Looks for everything that is certain, through one node after the other.
+/// Looks for everything that is certain: for its bytes through one node after the other, and through every gateway for whether it
+/// is there.
 pub async fn check_told(world: &Arc<World>, auditor: &Client) {
-    let nodes: Vec<u64> = world
-        .all_nodes()
-        .iter()
-        .filter(|node| node.alive().is_some() && !node.is_removed())
-        .map(|node| node.id)
-        .collect();
+    let up = |node: &&Arc<Node>| node.alive().is_some() && !node.is_removed();
+    let nodes = world.all_nodes();
+    let all: Vec<u64> = nodes.iter().filter(up).map(|node| node.id).collect();
+    let is_gateway = |node: &u64| *node >= GATEWAYS_FROM;
     for (at, (named, must)) in world.watch.told.certain().into_iter().enumerate() {
         world.census.count(Kind::Invariant, KEPT);
-        let node = nodes[at % nodes.len()];
+        let node = all[at % all.len()];
+        let (repository, digest) = (&named.repository, named.digest);
         let pulled = match named.is_manifest {
-            true => {
-                auditor
-                    .pull_image_at(node, &named.repository, named.digest)
-                    .await
-            }
-            false => {
-                auditor
-                    .pull_blob_at(node, &named.repository, named.digest)
-                    .await
-            }
+            true => auditor.pull_image_at(node, repository, digest).await,
+            false => auditor.pull_blob_at(node, repository, digest).await,
         };
-        let is_right = match must {
-            Must::Exist => pulled == Pulled::Whole,
-            Must::BeAbsent => pulled == Pulled::Absent,
-        };
-        if !is_right {
-            let what = if named.is_manifest {
-                "manifest"
-            } else {
-                "blob"
-            };
-            let said = format!(
-                "{what} {} of {} must {must:?}, as clients were told, and node {node} says {pulled:?}",
-                named.digest, named.repository
-            );
-            world.breach("P1", said);
+        compare(world, &named, must, node, pulled);
+        for gateway in all.iter().copied().filter(is_gateway) {
+            if gateway != node {
+                let seen = auditor.look_at(gateway, &named).await;
+                compare(world, &named, must, gateway, seen);
+            }
         }
     }
+}
+
+/// Looks for everything that is certain in the states of members that are at the same index.
+pub fn check_states(world: &World, states: &[(u64, Machine)]) {
+    for (named, must) in world.watch.told.certain() {
+        let repository = named.repository.clone();
+        let query = match named.is_manifest {
+            true => Query::Manifest {
+                repository,
+                reference: Reference::Digest(named.digest),
+            },
+            false => Query::Blob {
+                repository,
+                digest: named.digest,
+            },
+        };
+        for (node, state) in states {
+            world.census.count(Kind::Invariant, KEPT_BY_MEMBERS);
+            let seen = match answer(&state.tables, &query) {
+                Ok(Answer::Absent | Answer::RepositoryUnknown) => Pulled::Absent,
+                Ok(_) => Pulled::Whole,
+                Err(_) => Pulled::Unknown,
+            };
+            compare(world, &named, must, *node, seen);
+        }
+    }
+}
+
+fn compare(world: &World, named: &Named, must: Must, node: u64, seen: Pulled) {
+    let is_right = match must {
+        Must::Exist => seen == Pulled::Whole,
+        Must::BeAbsent => seen == Pulled::Absent,
+    };
+    if is_right {
+        return;
+    }
+    let what = if named.is_manifest {
+        "manifest"
+    } else {
+        "blob"
+    };
+    let said = format!(
+        "{what} {} of {} must {must:?}, as clients were told, and node {node} says {seen:?}",
+        named.digest, named.repository
+    );
+    world.breach("P1", said);
 }

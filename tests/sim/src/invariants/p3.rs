@@ -21,12 +21,14 @@ pub const PULLED: &str = "P3 what is pulled is whole";
 pub struct Objects {
     names: BTreeMap<(TableId, Vec<u8>), Vec<String>>,
     counts: BTreeMap<String, u64>,
+    /// Of those, the objects of blobs.
+    blobs: BTreeMap<String, u64>,
 }
 
 impl Objects {
     /// An entry was applied, for the first time.
     pub fn check(&mut self, world: &World, applied: &Applied) {
-        for change in &applied.changes {
+        for change in applied.changes.iter() {
             let names = match &change.row {
                 Some(row) => names_of(row),
                 None => Vec::new(),
@@ -44,19 +46,21 @@ impl Objects {
 
     fn rename(&mut self, change: &Change, names: Vec<String>) {
         let at = (change.table, change.key.clone());
+        let is_blob = change.table == TableId::Blob;
         for name in &names {
             *self.counts.entry(name.clone()).or_default() += 1;
+            if is_blob {
+                *self.blobs.entry(name.clone()).or_default() += 1;
+            }
         }
         let before = match names.is_empty() {
             true => self.names.remove(&at),
             false => self.names.insert(at, names),
         };
         for name in before.into_iter().flatten() {
-            if let Some(count) = self.counts.get_mut(&name) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(&name);
-                }
+            one_less(&mut self.counts, &name);
+            if is_blob {
+                one_less(&mut self.blobs, &name);
             }
         }
     }
@@ -101,11 +105,7 @@ impl Objects {
     /// Whether a blob is in this object.
     #[must_use]
     pub fn is_blob(&self, key: &ObjectKey) -> bool {
-        let mut of_blobs = self
-            .names
-            .iter()
-            .filter(|((table, _), _)| *table == TableId::Blob);
-        of_blobs.any(|(_, names)| names.iter().any(|name| name == key.as_str()))
+        self.blobs.contains_key(key.as_str())
     }
 
     /// Objects are about to be deleted.
@@ -121,6 +121,15 @@ impl Objects {
                     .collect();
                 world.breach("P3", format!("{key} is deleted while {by:?} name it"));
             }
+        }
+    }
+}
+
+fn one_less(counts: &mut BTreeMap<String, u64>, name: &str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(name);
         }
     }
 }

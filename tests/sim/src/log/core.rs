@@ -105,7 +105,7 @@ impl Core {
             leader: None,
             commit: snapshot.index,
             applied: snapshot.index,
-            machine: snapshot.machine.clone(),
+            machine: Machine::clone(&snapshot.machine),
             applied_members: Arc::clone(&snapshot.members),
             outgoing: Vec::new(),
             truncations: 0,
@@ -303,16 +303,20 @@ impl Core {
             index,
             entry,
             reply,
-            changes,
+            changes: Arc::new(changes),
         }))
     }
 
-    /// Takes a snapshot when the log has more than `max` entries behind it that are applied.
-    pub fn compact(&mut self, max: u64) -> bool {
-        let covered = self.applied - self.disk.snapshot.index;
+    /// Takes a snapshot at every `every`th entry. `share` gives the same state as others have it who took theirs there.
+    pub fn compact(
+        &mut self,
+        every: u64,
+        share: impl FnOnce(u64, &Machine) -> Arc<Machine>,
+    ) -> bool {
+        let index = self.applied;
         // What is applied may lie beyond what this member's own disk has synced.
-        let index = self.applied.min(self.disk.synced);
-        if covered <= max || index < self.applied {
+        let is_due = index.is_multiple_of(every) && index > self.disk.snapshot.index;
+        if !is_due || index > self.disk.synced {
             return false;
         }
         let Some(term) = self.disk.term_at(index) else {
@@ -321,7 +325,7 @@ impl Core {
         let snapshot = Snapshot {
             index,
             term,
-            machine: self.machine.clone(),
+            machine: share(index, &self.machine),
             members: Arc::clone(&self.applied_members),
         };
         self.disk.compact(Arc::new(snapshot));
@@ -339,5 +343,5 @@ pub struct Applied {
     /// The reply, of a command.
     pub reply: Option<Reply>,
     /// What changed.
-    pub changes: Vec<super::recording::Change>,
+    pub changes: Arc<Vec<super::recording::Change>>,
 }

@@ -59,7 +59,7 @@ pub struct Snapshot {
     /// That entry's term.
     pub term: u64,
     /// The state.
-    pub machine: Machine,
+    pub machine: Arc<Machine>,
     /// Who was in the group then.
     pub members: Arc<Members>,
 }
@@ -90,7 +90,7 @@ impl Disk {
             snapshot: Arc::new(Snapshot {
                 index: 0,
                 term: 0,
-                machine: Machine::default(),
+                machine: Arc::default(),
                 members: Arc::new(founders),
             }),
             entries: VecDeque::new(),
@@ -187,7 +187,7 @@ impl Disk {
         if unsynced == 0 {
             return (0, 0);
         }
-        let kept = if dice.hits(500) {
+        let kept = if dice.hits(350) {
             0
         } else {
             dice.within(0..unsynced + 1)

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::core::{Core, ELECTION_MS, Role};
 use super::disk::{Content, LogEntry, Snapshot};
+use super::machine::Machine;
 use super::messages::Message;
 
 impl Core {
@@ -178,7 +179,7 @@ impl Core {
             self.members_at = self.disk.members();
             self.commit = snapshot.index;
             self.applied = snapshot.index;
-            self.machine = snapshot.machine.clone();
+            self.machine = Machine::clone(&snapshot.machine);
             self.applied_members = Arc::clone(&snapshot.members);
             self.waiting.retain(|index, _| *index > snapshot.index);
         }

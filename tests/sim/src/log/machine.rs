@@ -1,17 +1,16 @@
-//! The state machine of one member: the real one over tables in memory, with a hash of everything that it ever did.
+//! The state machine of one member: the real one over tables in memory.
 
-use metadata::{Entry, LogIndex, MemoryTables, Reply, apply};
+use metadata::{Entry, LogIndex, LogTime, MemoryTables, Reply, Row, apply};
 
 use super::recording::{Change, Recording};
-use crate::machine::mix;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
     /// The rows.
     pub tables: MemoryTables,
-    /// The hash of every row that was written and every reply that was given, in order.
-    pub chain: u64,
+    /// The log's time, as the row of the cluster has it.
+    pub time: LogTime,
 }
 
 impl Machine {
@@ -23,12 +22,11 @@ impl Machine {
         let mut recording = Recording::new(&mut self.tables);
         let reply =
             apply(&mut recording, LogIndex(index), entry).map_err(|failure| failure.to_string())?;
-        let (hash, changes) = recording.end();
-        self.chain = mix(self.chain ^ hash);
-        for chunk in wire::encode_reply(&reply).chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.chain = mix(self.chain ^ u64::from_le_bytes(word));
+        let changes = recording.end();
+        for change in &changes {
+            if let Some(Row::Cluster(row)) = &change.row {
+                self.time = row.time;
+            }
         }
         Ok((reply, changes))
     }

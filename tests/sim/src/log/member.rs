@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metadata::{LogTime, Query, ReadTables, Reply, answer};
+use metadata::{LogTime, Query, Reply, answer};
 use parking_lot::Mutex;
 use ports::metadata_store::freshness::Freshness;
 use ports::{Answered, Deadline};
@@ -99,9 +99,13 @@ impl Member {
         while !self.world.is_apply_stalled(self.life.node) {
             match core.apply_next() {
                 Ok(Some(applied)) => {
-                    let log = log_time(&core.machine.tables);
+                    let log = core.machine.time;
                     self.time.lock().note_log(log);
                     self.world.applied(self.life.node, &applied, &core.machine);
+                    let share = |index, machine: &_| self.world.shared(index, machine);
+                    if core.compact(self.world.plan.snapshot_after, share) {
+                        self.world.census.count(Kind::Fault, "snapshot taken");
+                    }
                 }
                 Ok(None) => break,
                 Err(reason) => {
@@ -111,9 +115,6 @@ impl Member {
                     break;
                 }
             }
-        }
-        if core.compact(self.world.plan.snapshot_after) {
-            self.world.census.count(Kind::Fault, "snapshot taken");
         }
         self.applied.send_if_modified(|applied| {
             let is_new = *applied != core.applied;
@@ -184,7 +185,7 @@ impl Member {
         let (log, term, others, read) = self.look(|core| {
             let voters = core.members().voters.iter().copied();
             let others: BTreeSet<u64> = voters.filter(|node| *node != core.id).collect();
-            let log = log_time(&core.machine.tables);
+            let log = core.machine.time;
             (log, core.disk.term, others, core.clocks.clone())
         });
         self.time.lock().stamp(clock, log, term, others, &read)
@@ -262,13 +263,6 @@ impl Member {
     #[must_use]
     pub fn disk(&self) -> Disk {
         self.look(|core| core.disk.clone())
-    }
-}
-
-fn log_time(tables: &dyn ReadTables) -> LogTime {
-    match answer(tables, &Query::Cluster) {
-        Ok(metadata::Answer::Cluster(view)) => view.time,
-        _ => LogTime(0),
     }
 }
 

@@ -1,10 +1,11 @@
-//! Tables that hash what is written to them and tell which rows changed.
+//! Tables that tell which rows were written.
 
 use std::ops::ControlFlow;
 
 use metadata::{MemoryTables, ReadTables, Row, StorageFailure, TableId, Tables};
 
-use crate::machine::mix;
+/// Most entries touch no more rows than this.
+const ROWS_OF_MOST_ENTRIES: usize = 12;
 
 /// A row that was written or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,6 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Recording<'a> {
     tables: &'a mut MemoryTables,
-    hash: u64,
     changes: Vec<Change>,
 }
 
@@ -30,26 +30,17 @@ impl<'a> Recording<'a> {
     pub fn new(tables: &'a mut MemoryTables) -> Recording<'a> {
         Recording {
             tables,
-            hash: 0,
-            changes: Vec::new(),
+            changes: Vec::with_capacity(ROWS_OF_MOST_ENTRIES),
         }
     }
 
-    /// The hash of all writes, and the writes.
+    /// All writes, in order.
     #[must_use]
-    pub fn end(self) -> (u64, Vec<Change>) {
-        (self.hash, self.changes)
+    pub fn end(self) -> Vec<Change> {
+        self.changes
     }
 
     fn note(&mut self, table: TableId, key: &[u8], row: Option<Row>) {
-        let encoded = row.as_ref().map(wire::encode_row);
-        let text = encoded.as_deref().unwrap_or(b"removed");
-        self.hash = mix(self.hash ^ u64::from(table.number()));
-        for chunk in key.chunks(8).chain(text.chunks(8)) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.hash = mix(self.hash ^ u64::from_le_bytes(word));
-        }
         self.changes.push(Change {
             table,
             key: key.to_vec(),
