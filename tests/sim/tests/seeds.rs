@@ -9,7 +9,7 @@ const FIXED: u64 = 40;
 /// Seeds that nobody has run before.
 const FRESH: u64 = 20;
 /// Seeds that are run twice.
-const TWICE: u64 = 24;
+const TWICE: u64 = 16;
 
 fn hold(first: u64, seeds: u64) {
     let result = batch::run(first, seeds, batch::processors(), false);
