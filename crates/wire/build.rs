@@ -2,8 +2,17 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 8] = [
-    "words", "command", "reply", "rows", "raft", "query", "peer", "nodes",
+const FILES: [&str; 10] = [
+    "words",
+    "access",
+    "command",
+    "reply",
+    "rows",
+    "raft",
+    "access_query",
+    "query",
+    "peer",
+    "nodes",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http::StatusCode as S;
+use metadata::access::Denial;
 use oci::ErrorCode as C;
 use registry::Error;
 use serde_json::json;
@@ -86,6 +87,18 @@ fn verdict(error: &Error) -> (S, Code, &'static str) {
         }
         Error::BlobInUse { .. } => {
             denied(S::CONFLICT, "a manifest of the repository names the blob")
+        }
+        Error::Denied(Denial::SignIn) => {
+            let summary = "sign in first";
+            (S::UNAUTHORIZED, Oci(C::Unauthorized), summary)
+        }
+        Error::Denied(Denial::ProofEnded) => {
+            let summary = "what you signed in with counts no more";
+            (S::UNAUTHORIZED, Oci(C::Unauthorized), summary)
+        }
+        Error::Denied(Denial::NotAllowed) => {
+            let summary = "you may not do this, or it does not exist";
+            denied(S::FORBIDDEN, summary)
         }
         Error::Unavailable { .. } => later(
             S::SERVICE_UNAVAILABLE,

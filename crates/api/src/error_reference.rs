@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use metadata::access::Denial;
 use oci::{Algorithm, Digest, DigestError, ManifestError, NameError, RepositoryName};
 use registry::Error;
 
@@ -44,6 +45,9 @@ fn every_error() -> Vec<Error> {
             repository: RepositoryName::parse("a").unwrap(),
         },
         Error::BlobInUse { manifests: 1 },
+        Error::Denied(Denial::SignIn),
+        Error::Denied(Denial::ProofEnded),
+        Error::Denied(Denial::NotAllowed),
         Error::Invalid {
             reason: "too many".into(),
         },
@@ -83,6 +87,7 @@ fn is_thought_of(error: &Error) -> bool {
         | Error::PreconditionFailed { .. }
         | Error::IdempotencyKeyReused { .. }
         | Error::BlobInUse { .. }
+        | Error::Denied(_)
         | Error::Invalid { .. }
         | Error::BodyDisconnected { .. }
         | Error::BodyStalled

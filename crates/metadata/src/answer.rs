@@ -2,15 +2,19 @@
 //!
 //! Lists are range scans, bounded by the page that was asked for, and that by [`PAGE_MAX`].
 
+mod access;
+mod catalog;
+
 use oci::{Digest, Reference, RepositoryName, Tag, UploadId};
 
+use crate::access::{Need, Rights, Verdict};
 use crate::command::{ManifestReference, Part};
 use crate::ids::LogTime;
 use crate::keys::{self, Range};
 use crate::node::{AuthorityRow, NodeRow};
 use crate::query::{
     Answer, BlobObject, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
-    RepositoryView, TagView, UploadListed, UploadView,
+    TagView, UploadListed, UploadView,
 };
 use crate::rows::{
     BlobRow, BlobState, ClusterRow, DeletionRow, ReferrerRow, RepositoryRow, StorageRow, TagRow,
@@ -32,6 +36,22 @@ const REFERRERS_SCANNED_MAX: usize = 1_000;
 /// # Errors
 /// When the tables cannot be read, or hold what they should not.
 pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageFailure> {
+    let Query::Asked { asker, query } = query else {
+        return answer_for(tables, None, query);
+    };
+    let rights = Rights::of(tables, asker)?;
+    match rights.decide(&Need::of_query(query))? {
+        Verdict::Allowed => answer_for(tables, Some(&rights), query),
+        Verdict::Denied(denial) => Ok(Answer::Denied(denial)),
+    }
+}
+
+/// Answers what `rights` allow, or what a node asks for itself.
+fn answer_for(
+    tables: &dyn ReadTables,
+    rights: Option<&Rights<'_>>,
+    query: &Query,
+) -> Result<Answer, StorageFailure> {
     match query {
         Query::Cluster => cluster(tables),
         Query::Manifest {
@@ -42,7 +62,7 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
         Query::Upload { repository, upload } => self::upload(tables, repository, *upload),
         Query::Uploads(page) => uploads(tables, page),
         Query::BlobObjects(page) => blob_objects(tables, page),
-        Query::Repositories(page) => repositories(tables, page),
+        Query::Repositories(page) => catalog::repositories(tables, rights, page),
         Query::Tags { repository, page } => tags(tables, repository, page),
         Query::Referrers {
             repository,
@@ -54,6 +74,9 @@ pub fn answer(tables: &dyn ReadTables, query: &Query) -> Result<Answer, StorageF
         Query::Nodes => nodes(tables),
         Query::Authority => authority(tables),
         Query::Authorities => authorities(tables),
+        Query::Access(query) => access::answer(tables, rights, query),
+        // One is inside another only if a sender breaks the rules: the inner one decides.
+        Query::Asked { .. } => answer(tables, query),
     }
 }
 
@@ -268,24 +291,6 @@ fn blob_objects(tables: &dyn ReadTables, wanted: &Page<Digest>) -> Result<Answer
         })
     })?;
     Ok(Answer::BlobObjects { blobs, more })
-}
-
-fn repositories(
-    tables: &dyn ReadTables,
-    wanted: &Page<RepositoryName>,
-) -> Result<Answer, StorageFailure> {
-    let mut range = Range::all(TableId::Repository);
-    if let Some(after) = &wanted.after {
-        range = range.after(keys::repository(after));
-    }
-    let (repositories, more) = page(tables, &range, wanted, |key, row: RepositoryRow| {
-        Some(RepositoryView {
-            name: keys::read_repository(key)?,
-            manifests: row.manifests,
-            tags: row.tags,
-        })
-    })?;
-    Ok(Answer::Repositories { repositories, more })
 }
 
 fn tags(

@@ -6,6 +6,8 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata"; the rules' numbers are those of the protocols.
 
+mod access;
+mod audit;
 mod authority;
 mod blob;
 mod cluster;
@@ -27,6 +29,7 @@ mod upload;
 mod upload_end;
 
 use crate::FORMAT_MAX;
+use crate::access::Asker;
 use crate::command::{Command, Entry};
 use crate::ids::LogIndex;
 use crate::keys;
@@ -36,6 +39,8 @@ use crate::tables::{ReadTables, StorageFailure, Tables};
 use crate::typed;
 
 use state::{State, Stop};
+
+pub(crate) use audit::chained;
 
 /// Why an entry could not be applied; it stops the member, because stopping beats diverging.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +125,18 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         return Err(Refusal::FormatTooLow { needed, current }.into());
     }
     match command {
+        Command::Asked { asker, command } => access::asked(state, asker, command),
+        command => execute_for(state, None, command),
+    }
+}
+
+/// Executes what `asker` may, or what the cluster does by itself.
+fn execute_for(
+    state: &mut State<'_>,
+    asker: Option<&Asker>,
+    command: &Command,
+) -> Result<Reply, Stop> {
+    match command {
         Command::InitializeCluster { cluster } => cluster::initialize(state, *cluster),
         Command::CreateUpload(create) => upload::create(state, create),
         Command::BeginWrite(begin) => upload::begin_write(state, begin),
@@ -133,7 +150,7 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::CancelUpload { repository, upload } => {
             upload_end::cancel(state, repository, *upload)
         }
-        Command::Mount(mount) => blob::mount(state, mount),
+        Command::Mount(mount) => blob::mount(state, asker, mount),
         Command::PutManifest(put) => manifest::put(state, put),
         Command::DeleteTag {
             repository,
@@ -189,5 +206,7 @@ fn execute(state: &mut State<'_>, command: &Command) -> Result<Reply, Stop> {
         Command::DropAuthority => authority::drop_older(state),
         Command::AdoptBlobs => upkeep::adopt_blobs(state),
         Command::SetLabel { label } => cluster::set_label(state, label),
+        Command::Access(command) => access::execute(state, asker, command),
+        Command::Asked { .. } => Err(state::invalid("a command that is asked for twice").into()),
     }
 }

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, Tag, UploadId};
 
+use crate::access::{AccessCommand, Asker};
 use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
 use crate::node::{
     FoundCluster, JoinNode, JoinTokenId, NodeAnnouncement, NodeId, NodeRole, NodeTrust,
@@ -218,6 +219,16 @@ pub enum Command {
     /// Makes the objects of the clusters that this one was restored from its own, which are deleted like any others when
     /// nothing names them.
     AdoptBlobs,
+    /// Changes who may do what.
+    Access(Box<AccessCommand>),
+    /// Somebody asks for a command: it is refused unless they may, and remembered if it changes something. What nobody asks
+    /// for, the cluster does by itself.
+    Asked {
+        /// Who asks.
+        asker: Asker,
+        /// What for; never another of these.
+        command: Box<Command>,
+    },
     /// Gives the cluster a name for people. Format 2.
     SetLabel {
         /// At most [`crate::LABEL_BYTES_MAX`] bytes without control characters; empty: none.
@@ -226,6 +237,19 @@ pub enum Command {
 }
 
 impl Command {
+    /// The command as `asker` asks for it.
+    ///
+    /// # Panics
+    /// In builds of tests, when somebody asks for it already: no member could read such an entry.
+    #[must_use]
+    pub fn asked_by(self, asker: Asker) -> Command {
+        debug_assert!(!matches!(self, Command::Asked { .. }));
+        Command::Asked {
+            asker,
+            command: Box::new(self),
+        }
+    }
+
     /// The log's format that has it: no log of a lower one holds such a command, for some node might not understand it.
     #[must_use]
     pub fn format(&self) -> u32 {
@@ -265,7 +289,9 @@ impl Command {
             | Command::NoteTrust { .. }
             | Command::SignWithNextAuthority
             | Command::DropAuthority
-            | Command::AdoptBlobs => 1,
+            | Command::AdoptBlobs
+            | Command::Access(_) => 1,
+            Command::Asked { command, .. } => command.format(),
             Command::SetLabel { .. } => 2,
         }
     }
@@ -274,6 +300,20 @@ impl Command {
     /// cluster.
     #[must_use]
     pub fn is_for_members_only(&self) -> bool {
+        match self {
+            // A node that serves clients says what it made sure of, and what it saw.
+            Command::Access(command) => !matches!(
+                **command,
+                AccessCommand::NoteLogin(_) | AccessCommand::NoteRefusals(_)
+            ),
+            Command::Asked { command, .. } => {
+                !matches!(**command, Command::Access(_)) && command.is_for_members_only()
+            }
+            command => command.rules_nodes(),
+        }
+    }
+
+    fn rules_nodes(&self) -> bool {
         matches!(
             self,
             Command::FoundCluster(_)

@@ -4,6 +4,7 @@
 //! They read whole tables, so they are for small states. They trust nothing that [`crate::apply`] counts: each compares
 //! counts with what is counted anew.
 
+mod access;
 mod blob_counts;
 mod deletions;
 mod holders;
@@ -15,6 +16,10 @@ mod repository_counts;
 mod tags;
 mod uploads;
 
+pub use access::{
+    administrators_are_counted, audit_is_a_chain, groups_mirror_users, members_mirror_memberships,
+    projects_count_repositories, tokens_mirror_accounts,
+};
 pub use blob_counts::blob_counts_are_exact;
 pub use deletions::no_live_object_is_queued;
 pub use holders::holders_mirror_links;
@@ -73,7 +78,13 @@ pub fn check_all(tables: &dyn ReadTables) -> Result<(), Broken> {
     used_tokens_name_nodes(tables)?;
     founded_cluster_has_a_member(tables)?;
     every_node_knows_the_format(tables)?;
-    storage_moves_in_steps(tables)
+    storage_moves_in_steps(tables)?;
+    administrators_are_counted(tables)?;
+    groups_mirror_users(tables)?;
+    members_mirror_memberships(tables)?;
+    projects_count_repositories(tables)?;
+    tokens_mirror_accounts(tables)?;
+    audit_is_a_chain(tables)
 }
 
 /// Every row of a table by its key.

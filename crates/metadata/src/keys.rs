@@ -3,22 +3,35 @@
 //! Names and tags contain no 0x00, so 0x00 ends a name that something follows; a digest is a byte for its algorithm and
 //! its bytes; numbers are big-endian. A key is built and read here and nowhere else, and its form is stored for ever.
 
+mod access;
 mod nodes;
+mod replies;
 
+pub use access::{
+    access, access_token, account, account_token, account_tokens, audit, audit_between, group,
+    group_member, group_members, groups_of_user, member, members, membership, memberships, project,
+    read_access_token, read_account, read_account_token, read_audit, read_group, read_group_member,
+    read_member, read_membership, read_project, read_token_key, read_user_group, robots, token_key,
+    user_group, users,
+};
 pub use nodes::{authority, join_token, node, read_authority, read_join_token, read_node};
+pub use replies::{
+    first_answer_order, first_answers_before, idempotency_key, read_first_answer_order,
+    read_idempotency_key, read_reply, read_reply_order, recent_put, reply, reply_order,
+};
 
 use std::marker::PhantomData;
 
 use oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
-use crate::ids::{CommandId, LogIndex, LogTime, PrincipalName};
+use crate::ids::LogTime;
 use crate::object_key::ObjectKey;
 use crate::rows::{
     BlobLinkRow, BlobRow, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow, ReferrerRow,
-    ReplyRow, RepositoryRow, TagRow, UploadRow,
+    RepositoryRow, TagRow, UploadRow,
 };
 use crate::tables::TableId;
-use crate::typed::{FirstAnswerRow, UploadPartRow};
+use crate::typed::UploadPartRow;
 
 /// The key of one row, which is of type `R`.
 #[derive(Debug)]
@@ -507,87 +520,4 @@ fn before(table: TableId, time: LogTime) -> Range {
         from: Vec::new(),
         to: Some(time.0.to_be_bytes().to_vec()),
     }
-}
-
-/// The key of a remembered reply.
-#[must_use]
-pub fn reply(id: CommandId) -> Key<ReplyRow> {
-    Build::default()
-        .u128(id.incarnation)
-        .u64(id.sequence)
-        .key(TableId::Reply)
-}
-
-/// Reads a key of [`reply`].
-#[must_use]
-pub fn read_reply(key: &[u8]) -> Option<CommandId> {
-    let mut read = Read(key);
-    let id = CommandId {
-        incarnation: read.u128()?,
-        sequence: read.u64()?,
-    };
-    read.end(id)
-}
-
-/// The key of the order of replies.
-#[must_use]
-pub fn reply_order(index: LogIndex) -> Key<CommandId> {
-    Build::default().u64(index.0).key(TableId::ReplyOrder)
-}
-
-/// Reads a key of [`reply_order`].
-#[must_use]
-pub fn read_reply_order(key: &[u8]) -> Option<LogIndex> {
-    let mut read = Read(key);
-    let index = LogIndex(read.u64()?);
-    read.end(index)
-}
-
-/// The key of the first answer to a conditional `PUT`.
-#[must_use]
-pub fn recent_put(request: &Digest) -> Key<FirstAnswerRow> {
-    Build::default().digest(request).key(TableId::RecentPut)
-}
-
-/// The key of the first answer to a request with an `Idempotency-Key`.
-#[must_use]
-pub fn idempotency_key(principal: &PrincipalName, key: &str) -> Key<FirstAnswerRow> {
-    Build::default()
-        .name(&principal.0)
-        .last(key)
-        .key(TableId::IdempotencyKey)
-}
-
-/// Reads a key of [`idempotency_key`].
-#[must_use]
-pub fn read_idempotency_key(key: &[u8]) -> Option<(PrincipalName, String)> {
-    let mut read = Read(key);
-    let principal = PrincipalName(read.text()?.into());
-    Some((principal, read.rest()?.to_owned()))
-}
-
-/// The key of the order of first answers: `answer` may be forgotten from `time` on.
-#[must_use]
-pub fn first_answer_order(time: LogTime, answer: &Key<FirstAnswerRow>) -> Key<()> {
-    Build::default()
-        .u64(time.0)
-        .bytes(&[answer.table.number()])
-        .bytes(&answer.bytes)
-        .key(TableId::FirstAnswerOrder)
-}
-
-/// First answers that may be forgotten before `time`.
-#[must_use]
-pub fn first_answers_before(time: LogTime) -> Range {
-    before(TableId::FirstAnswerOrder, time)
-}
-
-/// Reads a key of [`first_answer_order`].
-#[must_use]
-pub fn read_first_answer_order(key: &[u8]) -> Option<(LogTime, Key<FirstAnswerRow>)> {
-    let mut read = Read(key);
-    let time = LogTime(read.u64()?);
-    let table = TableId::from_number(*read.take(1)?.first()?)
-        .filter(|table| matches!(table, TableId::RecentPut | TableId::IdempotencyKey))?;
-    Some((time, Key::new(table, read.0.to_vec())))
 }

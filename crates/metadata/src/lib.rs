@@ -7,6 +7,7 @@
 //!
 //! Design: `docs/architecture.md`, "Metadata".
 
+pub mod access;
 mod answer;
 mod apply;
 mod command;
@@ -45,7 +46,7 @@ pub use query::{
     Answer, BlobObject, BlobView, ClusterView, ManifestView, NodeView, Page, Query, ReferrerView,
     RepositoryView, TagView, UploadListed, UploadView,
 };
-pub use reply::{Refusal, Reply, SealedObject, WriteGrant};
+pub use reply::{Named, Refusal, Reply, SealedObject, WriteGrant};
 pub use rows::{
     BlobLinkRow, BlobRow, BlobState, ClusterRow, DeletionRow, ManifestLinkRow, ManifestRow,
     ReferrerRow, ReplyRow, RepositoryRow, Row, StorageRow, TagRow, UploadRow, UploadState,
@@ -111,6 +112,33 @@ pub const GATEWAY_GONE_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// At most one dead voter is replaced in so long, in milliseconds: an hour.
 pub const REPLACEMENT_INTERVAL_MS: u64 = 60 * 60 * 1000;
+
+/// The most tokens of one account.
+pub const TOKENS_PER_ACCOUNT_MAX: usize = 1_000;
+
+/// The most groups of one user.
+pub const GROUPS_PER_USER_MAX: usize = 1_000;
+
+/// The most groups that one login may tell of.
+pub const GROUPS_PER_LOGIN_MAX: usize = 500;
+
+/// The most rights that one query may ask for.
+pub const RIGHTS_ASKED_MAX: usize = 1_000;
+
+/// The most keys whose tokens count.
+pub const TOKEN_KEYS_MAX: usize = 16;
+
+/// The most bytes of one text about an account, a robot or a token.
+pub const ACCESS_TEXT_BYTES_MAX: usize = 512;
+
+/// The most bytes of a password's hash.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 512;
+
+/// How many records the audit keeps; older ones are dropped, and the chain goes on.
+pub const AUDIT_RECORDS_MAX: u64 = 1_000_000;
+
+/// The most sums of refusals in one entry.
+pub const REFUSAL_SUMS_MAX: usize = 1_000;
 
 /// The log's format that a new cluster starts with.
 pub const FORMAT: u32 = 1;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 
+use crate::access::{AccessAnswer, AccessQuery, Asker, Denial};
 use crate::command::{Command, Part, Payload};
 use crate::ids::{Epoch, LogTime, PrincipalName};
 use crate::node::{NodeAnnouncement, NodeId, NodeRole, NodeTrust, StorageWord};
@@ -75,13 +76,43 @@ pub enum Query {
     Authority,
     /// → [`Answer::Authorities`]: those that nodes believe.
     Authorities,
+    /// → [`Answer::Access`], and what these say.
+    Access(Box<AccessQuery>),
+    /// → the answer to `query` if the asker may have it, else [`Answer::Denied`]. What nobody asks for, a node asks for itself.
+    Asked {
+        /// Who asks.
+        asker: Asker,
+        /// What; never another of these.
+        query: Box<Query>,
+    },
 }
 
 impl Query {
+    /// The query as `asker` asks it.
+    ///
+    /// # Panics
+    /// In builds of tests, when somebody asks it already: no member could read such a message.
+    #[must_use]
+    pub fn asked_by(self, asker: Asker) -> Query {
+        debug_assert!(!matches!(self, Query::Asked { .. }));
+        Query::Asked {
+            asker,
+            query: Box::new(self),
+        }
+    }
+
     /// Whether a member answers it to members only: gateways get no secrets, not even sealed ones.
     #[must_use]
     pub fn is_for_members_only(&self) -> bool {
-        matches!(self, Query::Authority)
+        match self {
+            Query::Authority => true,
+            Query::Access(query) => matches!(
+                **query,
+                AccessQuery::Credentials { .. } | AccessQuery::SealedTokenKeys
+            ),
+            Query::Asked { query, .. } => query.is_for_members_only(),
+            _ => false,
+        }
     }
 }
 
@@ -166,6 +197,10 @@ pub enum Answer {
         /// The number of the one that signs; 0 when there is none.
         signing: u32,
     },
+    /// See [`Query::Access`].
+    Access(Box<AccessAnswer>),
+    /// See [`Query::Asked`].
+    Denied(Denial),
     /// The repository does not exist.
     RepositoryUnknown,
     /// The repository exists, or need not, but what was asked for does not.

@@ -2,6 +2,7 @@
 
 use oci::{Digest, RepositoryName, Tag};
 
+use crate::access::Denial;
 use crate::command::{Part, Progress};
 use crate::ids::{Epoch, LogTime, MultipartId};
 use crate::node::{NodeId, NodeRole};
@@ -235,4 +236,36 @@ pub enum Refusal {
         /// Which; at most the first hundred.
         nodes: Vec<NodeId>,
     },
+    /// The asker may not.
+    Denied(Denial),
+    /// There is none of this name.
+    Unknown(Named),
+    /// There is one of this name already.
+    Exists(Named),
+    /// The user's login is checked elsewhere.
+    OtherSource,
+    /// The last administrator who may log in cannot be removed, disabled, or made another.
+    LastAdministrator,
+    /// The project has repositories.
+    ProjectInUse {
+        /// How many.
+        repositories: u64,
+    },
+}
+
+/// What a refusal about access speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A user.
+    User,
+    /// A robot.
+    Robot,
+    /// A group.
+    Group,
+    /// A project.
+    Project,
+    /// A personal access token.
+    Token,
+    /// A key that signs tokens.
+    TokenKey,
 }

@@ -2,6 +2,9 @@
 
 use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, UploadId};
 
+use crate::access::{
+    AccessRow, AccountRow, AuditRow, GroupRow, MemberRow, ProjectRow, TokenKeyRow, TokenRow,
+};
 use crate::command::{ManifestReference, Payload, Progress};
 use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
 use crate::node::{AuthorityRow, JoinTokenRow, NodeRow};
@@ -271,7 +274,7 @@ pub enum Row {
     /// Of [`crate::TableId::BlobLink`].
     BlobLink(BlobLinkRow),
     /// Of [`crate::TableId::ProjectCount`]: how many repositories of the project see the blob; and of
-    /// [`crate::TableId::AwaitedBlob`]: how many manifests name it.
+    /// [`crate::TableId::AwaitedBlob`]: how many manifests name it; of [`crate::TableId::UserGroup`]: which entry made the group.
     Count(u64),
     /// Of [`crate::TableId::Upload`].
     Upload(UploadRow),
@@ -309,7 +312,24 @@ pub enum Row {
     JoinToken(JoinTokenRow),
     /// Of [`crate::TableId::Authority`].
     Authority(AuthorityRow),
+    /// Of [`crate::TableId::Access`].
+    Access(AccessRow),
+    /// Of [`crate::TableId::Account`].
+    Account(Box<AccountRow>),
+    /// Of [`crate::TableId::Group`].
+    Group(GroupRow),
+    /// Of [`crate::TableId::Project`].
+    Project(ProjectRow),
+    /// Of [`crate::TableId::Member`].
+    Member(MemberRow),
+    /// Of [`crate::TableId::AccessToken`].
+    AccessToken(TokenRow),
+    /// Of [`crate::TableId::TokenKey`].
+    TokenKey(TokenKeyRow),
+    /// Of [`crate::TableId::Audit`].
+    Audit(AuditRow),
     /// Of tables whose key says it all ([`crate::TableId::BlobHolder`], [`crate::TableId::ManifestTag`],
-    /// [`crate::TableId::Parent`], [`crate::TableId::FirstAnswerOrder`]).
+    /// [`crate::TableId::Parent`], [`crate::TableId::FirstAnswerOrder`], [`crate::TableId::GroupMember`],
+    /// [`crate::TableId::Membership`], [`crate::TableId::AccountToken`]).
     Present,
 }

@@ -63,11 +63,35 @@ pub enum TableId {
     JoinToken = 24,
     /// number → [`crate::AuthorityRow`].
     Authority = 25,
+    /// () → [`crate::access::AccessRow`].
+    Access = 26,
+    /// account → [`crate::access::AccountRow`].
+    Account = 27,
+    /// group → [`crate::access::GroupRow`].
+    Group = 28,
+    /// group, user: who is in a group.
+    GroupMember = 29,
+    /// user, group → the entry that made the group: in which groups a user is.
+    UserGroup = 30,
+    /// project → [`crate::access::ProjectRow`].
+    Project = 31,
+    /// project, member → [`crate::access::MemberRow`].
+    Member = 32,
+    /// member, project: where somebody is a member.
+    Membership = 33,
+    /// token → [`crate::access::TokenRow`].
+    AccessToken = 34,
+    /// account, token: whose a token is.
+    AccountToken = 35,
+    /// number → [`crate::access::TokenKeyRow`].
+    TokenKey = 36,
+    /// number → [`crate::access::AuditRow`].
+    Audit = 37,
 }
 
 impl TableId {
     /// All of them, in the order of their numbers.
-    pub const ALL: [TableId; 25] = [
+    pub const ALL: [TableId; 37] = [
         TableId::Cluster,
         TableId::Repository,
         TableId::Tag,
@@ -93,6 +117,18 @@ impl TableId {
         TableId::Node,
         TableId::JoinToken,
         TableId::Authority,
+        TableId::Access,
+        TableId::Account,
+        TableId::Group,
+        TableId::GroupMember,
+        TableId::UserGroup,
+        TableId::Project,
+        TableId::Member,
+        TableId::Membership,
+        TableId::AccessToken,
+        TableId::AccountToken,
+        TableId::TokenKey,
+        TableId::Audit,
     ];
 
     /// The stored number.

@@ -4,6 +4,9 @@ use std::ops::ControlFlow;
 
 use oci::{Digest, RepositoryName, UploadId};
 
+use crate::access::{
+    AccessRow, AccountRow, AuditRow, GroupRow, MemberRow, ProjectRow, TokenKeyRow, TokenRow,
+};
 use crate::ids::{CommandId, LogTime};
 use crate::keys::{Key, Range};
 use crate::node::{AuthorityRow, JoinTokenRow, NodeRow};
@@ -57,6 +60,27 @@ typed_rows! {
     Node => NodeRow,
     JoinToken => JoinTokenRow,
     Authority => AuthorityRow,
+    Access => AccessRow,
+    Group => GroupRow,
+    Project => ProjectRow,
+    Member => MemberRow,
+    AccessToken => TokenRow,
+    TokenKey => TokenKeyRow,
+    Audit => AuditRow,
+}
+
+/// [`Row::Account`].
+impl TypedRow for AccountRow {
+    fn from_row(row: Row) -> Option<Self> {
+        match row {
+            Row::Account(row) => Some(*row),
+            _ => None,
+        }
+    }
+
+    fn into_row(self) -> Row {
+        Row::Account(Box::new(self))
+    }
 }
 
 /// [`Row::Present`].

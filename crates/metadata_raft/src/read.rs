@@ -9,6 +9,7 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use metadata::access::AccessQuery;
 use metadata::{Answer, ClusterView, LogIndex, Query};
 use openraft::async_runtime::watch::WatchReceiver;
 use ports::{Answered, Deadline, MetadataFailure};
@@ -163,21 +164,9 @@ impl Member {
 
     async fn answer(&self, query: &Query) -> Result<Answer, MetadataFailure> {
         let view = self.tables.view();
-        let answer = match query {
-            // One or a few rows: quicker than a change of threads.
-            Query::Cluster
-            | Query::Manifest { .. }
-            | Query::Blob { .. }
-            | Query::Upload { .. }
-            | Query::Authority
-            | Query::Authorities => metadata::answer(&view.rows, query),
-            Query::Uploads(_)
-            | Query::BlobObjects(_)
-            | Query::Repositories(_)
-            | Query::Tags { .. }
-            | Query::Referrers { .. }
-            | Query::DueDeletions { .. }
-            | Query::Nodes => {
+        let answer = match is_small(query) {
+            true => metadata::answer(&view.rows, query),
+            false => {
                 let query = query.clone();
                 crate::blocking::blocking(move || metadata::answer(&view.rows, &query))
                     .await
@@ -285,5 +274,42 @@ pub(crate) async fn keep_trying(member: Weak<Member>, mut stopped: watch::Receiv
         if tokio::time::timeout(pause, stopped.changed()).await.is_ok() {
             return;
         }
+    }
+}
+
+/// Whether an answer takes one or a few rows: it is given quicker than a change of threads takes.
+fn is_small(query: &Query) -> bool {
+    match query {
+        Query::Cluster
+        | Query::Manifest { .. }
+        | Query::Blob { .. }
+        | Query::Upload { .. }
+        | Query::Authority
+        | Query::Authorities => true,
+        Query::Access(query) => match **query {
+            AccessQuery::Access
+            | AccessQuery::Credentials { .. }
+            | AccessQuery::Account { .. }
+            | AccessQuery::Project { .. }
+            | AccessQuery::TokenKeys
+            | AccessQuery::SealedTokenKeys => true,
+            AccessQuery::Users(_)
+            | AccessQuery::Robots { .. }
+            | AccessQuery::Groups(_)
+            | AccessQuery::GroupMembers { .. }
+            | AccessQuery::Projects(_)
+            | AccessQuery::Members { .. }
+            | AccessQuery::Tokens { .. }
+            | AccessQuery::Rights { .. }
+            | AccessQuery::Audit(_) => false,
+        },
+        Query::Asked { query, .. } => is_small(query),
+        Query::Uploads(_)
+        | Query::BlobObjects(_)
+        | Query::Repositories(_)
+        | Query::Tags { .. }
+        | Query::Referrers { .. }
+        | Query::DueDeletions { .. }
+        | Query::Nodes => false,
     }
 }

@@ -14,6 +14,7 @@ mod error_code;
 mod manifest;
 mod media_type;
 mod name;
+mod project;
 mod range;
 mod reference;
 mod strict_json;
@@ -28,6 +29,7 @@ pub use manifest::{
 };
 pub use media_type::{MediaKind, MediaType, MediaTypeError};
 pub use name::{NameError, RepositoryName};
+pub use project::ProjectName;
 pub use range::{ByteRange, ByteSpan, RANGES_MAX, RangeSet, Resolved};
 pub use reference::{Reference, ReferenceError, Tag, TagError};
 pub use upload_id::{UploadId, UploadIdError};

@@ -70,7 +70,7 @@ impl RepositoryName {
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
-fn is_path_component(part: &str) -> bool {
+pub(crate) fn is_path_component(part: &str) -> bool {
     let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = part.as_bytes();
     let ends_are_words =

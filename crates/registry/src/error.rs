@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use metadata::access::Denial;
 use metadata::{Answer, Refusal, Reply};
 use oci::{Digest, ManifestError, RepositoryName, Tag};
 use ports::{BlobFailure, MetadataFailure};
@@ -101,6 +102,9 @@ pub enum Error {
         /// How many do.
         manifests: u64,
     },
+    /// The caller may not.
+    #[error("the caller may not: {0:?}")]
+    Denied(Denial),
     /// The request breaks a bound of the registry.
     #[error("{reason}")]
     Invalid {
@@ -184,8 +188,11 @@ impl Error {
         }
     }
 
-    /// A query was answered with what it cannot be answered with.
+    /// A query was answered with what it cannot be answered with; a denial becomes what it means.
     pub(crate) fn unexpected_answer(answer: &Answer) -> Error {
+        if let Answer::Denied(denial) = answer {
+            return Error::Denied(*denial);
+        }
         Error::internal(format!("unexpected answer of the metadata log: {answer:?}"))
     }
 
@@ -233,6 +240,14 @@ impl From<Refusal> for Error {
             refusal @ (Refusal::FormatTooLow { .. } | Refusal::FormatTooOld { .. }) => {
                 Error::internal(format!("the log's format has no such command: {refusal:?}"))
             }
+            Refusal::Denied(denial) => Error::Denied(denial),
+            refusal @ (Refusal::Unknown(_)
+            | Refusal::Exists(_)
+            | Refusal::OtherSource
+            | Refusal::LastAdministrator
+            | Refusal::ProjectInUse { .. }) => Error::internal(format!(
+                "about accounts, and not about a repository: {refusal:?}"
+            )),
             refusal @ (Refusal::NotFounded
             | Refusal::AlreadyFounded
             | Refusal::TokenUnknown

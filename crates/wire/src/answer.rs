@@ -5,6 +5,7 @@ use metadata::{
     ObjectKey, ReferrerView, RepositoryView, TagView, UploadListed, UploadView,
 };
 
+use crate::access::{denial_from, denial_to};
 use crate::error::{DecodeError, required};
 use crate::pb;
 use crate::rows::{storage_from, storage_to};
@@ -77,6 +78,8 @@ impl From<&Answer> for pb::Answer {
                     .collect(),
                 signing: *signing,
             }),
+            Answer::Access(answer) => Kind::Access((&**answer).into()),
+            Answer::Denied(denial) => Kind::Denied(denial_to(*denial)),
             Answer::RepositoryUnknown => Kind::RepositoryUnknown(pb::Empty {}),
             Answer::Absent => Kind::Absent(pb::Empty {}),
         };
@@ -133,13 +136,17 @@ impl TryFrom<pb::Answer> for Answer {
                     .collect(),
                 signing: view.signing,
             },
+            Kind::Access(answer) => Answer::Access(Box::new(answer.try_into()?)),
+            Kind::Denied(denial) => Answer::Denied(denial_from(denial)?),
             Kind::RepositoryUnknown(pb::Empty {}) => Answer::RepositoryUnknown,
             Kind::Absent(pb::Empty {}) => Answer::Absent,
         })
     }
 }
 
-fn all<P, T: TryFrom<P, Error = DecodeError>>(rows: Vec<P>) -> Result<Vec<T>, DecodeError> {
+pub(crate) fn all<P, T: TryFrom<P, Error = DecodeError>>(
+    rows: Vec<P>,
+) -> Result<Vec<T>, DecodeError> {
     rows.into_iter().map(T::try_from).collect()
 }
 

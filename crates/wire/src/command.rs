@@ -176,6 +176,11 @@ impl From<&Command> for pb::Command {
             Command::SignWithNextAuthority => Kind::SignWithNextAuthority(pb::Empty {}),
             Command::DropAuthority => Kind::DropAuthority(pb::Empty {}),
             Command::AdoptBlobs => Kind::AdoptBlobs(pb::Empty {}),
+            Command::Access(command) => Kind::Access((&**command).into()),
+            Command::Asked { asker, command } => Kind::Asked(Box::new(pb::AskedCommand {
+                asker: Some(asker.into()),
+                command: Some(Box::new((&**command).into())),
+            })),
             Command::SetLabel { label } => Kind::SetLabel(label.clone()),
         };
         pb::Command { kind: Some(kind) }
@@ -282,10 +287,24 @@ impl TryFrom<pb::Command> for Command {
             Kind::SignWithNextAuthority(pb::Empty {}) => Command::SignWithNextAuthority,
             Kind::DropAuthority(pb::Empty {}) => Command::DropAuthority,
             Kind::AdoptBlobs(pb::Empty {}) => Command::AdoptBlobs,
+            Kind::Access(command) => Command::Access(Box::new(command.try_into()?)),
+            Kind::Asked(asked) => Command::Asked {
+                asker: required(asked.asker, "who asked")?.try_into()?,
+                command: Box::new(asked_from(asked.command)?),
+            },
             Kind::SetLabel(label) => Command::SetLabel { label },
         };
         known_format(command.format(), "a command")?;
         Ok(command)
+    }
+}
+
+/// What somebody asked for was never asked for once more: nothing nests deeper.
+fn asked_from(command: Option<Box<pb::Command>>) -> Result<Command, DecodeError> {
+    let command = required(command, "what somebody asked for")?;
+    match command.kind {
+        Some(Kind::Asked(_)) => Err(DecodeError::new("a command", "it is asked for twice")),
+        _ => (*command).try_into(),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Every persisted kind has a golden file under `golden/` that must load for ever.
 
+mod access;
 mod answer;
 mod command;
 mod error;

@@ -9,7 +9,7 @@ use crate::words::{
     digest_from, digest_option_from, digest_to, repository_from, tag_from, upload_from, upload_to,
 };
 
-fn limit_from(limit: u64) -> usize {
+pub(crate) fn limit_from(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -74,6 +74,11 @@ impl From<&Query> for pb::Query {
             Query::Nodes => Kind::Nodes(pb::Empty {}),
             Query::Authority => Kind::Authority(pb::Empty {}),
             Query::Authorities => Kind::Authorities(pb::Empty {}),
+            Query::Access(query) => Kind::Access((&**query).into()),
+            Query::Asked { asker, query } => Kind::Asked(Box::new(pb::AskedQuery {
+                asker: Some(asker.into()),
+                query: Some(Box::new((&**query).into())),
+            })),
         };
         pb::Query { kind: Some(kind) }
     }
@@ -138,7 +143,21 @@ impl TryFrom<pb::Query> for Query {
             Kind::Nodes(pb::Empty {}) => Query::Nodes,
             Kind::Authority(pb::Empty {}) => Query::Authority,
             Kind::Authorities(pb::Empty {}) => Query::Authorities,
+            Kind::Access(query) => Query::Access(Box::new(query.try_into()?)),
+            Kind::Asked(asked) => Query::Asked {
+                asker: required(asked.asker, "who asks")?.try_into()?,
+                query: Box::new(asked_from(asked.query)?),
+            },
         })
+    }
+}
+
+/// What somebody asks is never asked by somebody once more: nothing nests deeper.
+fn asked_from(query: Option<Box<pb::Query>>) -> Result<Query, DecodeError> {
+    let query = required(query, "what somebody asks")?;
+    match query.kind {
+        Some(pb::query::Kind::Asked(_)) => Err(DecodeError::new("a query", "it is asked twice")),
+        _ => (*query).try_into(),
     }
 }
 

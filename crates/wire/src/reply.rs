@@ -2,6 +2,7 @@
 
 use metadata::{ClusterId, LogTime, NodeId, Refusal, Reply, SealedObject, WriteGrant};
 
+use crate::access::{denial_from, denial_to, named_from, named_to};
 use crate::error::{DecodeError, required};
 use crate::node::{nodes_from, nodes_to, role_from, role_to};
 use crate::pb;
@@ -134,6 +135,12 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::NodesBehind { nodes } => Kind::NodesBehind(nodes_to(nodes)),
             Refusal::TooEarly { until } => Kind::TooEarly(until.0),
             Refusal::FormatUnsupported { nodes } => Kind::FormatUnsupported(nodes_to(nodes)),
+            Refusal::Denied(denial) => Kind::Denied(denial_to(*denial)),
+            Refusal::Unknown(named) => Kind::Unknown(named_to(*named)),
+            Refusal::Exists(named) => Kind::Exists(named_to(*named)),
+            Refusal::OtherSource => Kind::OtherSource(empty),
+            Refusal::LastAdministrator => Kind::LastAdministrator(empty),
+            Refusal::ProjectInUse { repositories } => Kind::ProjectInUse(*repositories),
         };
         pb::Refusal { kind: Some(kind) }
     }
@@ -200,6 +207,12 @@ impl TryFrom<pb::Refusal> for Refusal {
             Kind::FormatUnsupported(nodes) => Refusal::FormatUnsupported {
                 nodes: nodes_from(nodes),
             },
+            Kind::Denied(denial) => Refusal::Denied(denial_from(denial)?),
+            Kind::Unknown(named) => Refusal::Unknown(named_from(named)?),
+            Kind::Exists(named) => Refusal::Exists(named_from(named)?),
+            Kind::OtherSource(pb::Empty {}) => Refusal::OtherSource,
+            Kind::LastAdministrator(pb::Empty {}) => Refusal::LastAdministrator,
+            Kind::ProjectInUse(repositories) => Refusal::ProjectInUse { repositories },
         })
     }
 }

@@ -73,6 +73,14 @@ pub fn encode_row(row: &Row) -> Vec<u8> {
         Row::Node(row) => pb::NodeRow::from(row).encode_to_vec(),
         Row::JoinToken(row) => pb::JoinTokenRow::from(row).encode_to_vec(),
         Row::Authority(row) => pb::AuthorityRow::from(row).encode_to_vec(),
+        Row::Access(row) => pb::AccessRow::from(row).encode_to_vec(),
+        Row::Account(row) => pb::AccountRow::from(&**row).encode_to_vec(),
+        Row::Group(row) => pb::GroupRow::from(row).encode_to_vec(),
+        Row::Project(row) => pb::ProjectRow::from(row).encode_to_vec(),
+        Row::Member(row) => pb::MemberRow::from(row).encode_to_vec(),
+        Row::AccessToken(row) => pb::TokenRow::from(row).encode_to_vec(),
+        Row::TokenKey(row) => pb::TokenKeyRow::from(row).encode_to_vec(),
+        Row::Audit(row) => pb::AuditRow::from(row).encode_to_vec(),
         Row::Present => Vec::new(),
     }
 }
@@ -106,7 +114,7 @@ pub fn decode_row(table: TableId, bytes: &[u8]) -> Result<Row, DecodeError> {
         TableId::BlobLink => {
             Row::BlobLink(strict::<pb::BlobLinkRow>(bytes, "a blob link's row")?.try_into()?)
         }
-        TableId::ProjectCount | TableId::AwaitedBlob => {
+        TableId::ProjectCount | TableId::AwaitedBlob | TableId::UserGroup => {
             Row::Count(strict::<pb::CountRow>(bytes, "a count's row")?.count)
         }
         TableId::Upload => {
@@ -147,10 +155,36 @@ pub fn decode_row(table: TableId, bytes: &[u8]) -> Result<Row, DecodeError> {
         TableId::Authority => {
             Row::Authority(strict::<pb::AuthorityRow>(bytes, "an authority's row")?.into())
         }
+        TableId::Access => {
+            Row::Access(strict::<pb::AccessRow>(bytes, "the row about access")?.try_into()?)
+        }
+        TableId::Account => {
+            let row = strict::<pb::AccountRow>(bytes, "an account's row")?;
+            Row::Account(Box::new(row.try_into()?))
+        }
+        TableId::Group => Row::Group(strict::<pb::GroupRow>(bytes, "a group's row")?.into()),
+        TableId::Project => {
+            Row::Project(strict::<pb::ProjectRow>(bytes, "a project's row")?.try_into()?)
+        }
+        TableId::Member => {
+            Row::Member(strict::<pb::MemberRow>(bytes, "a member's row")?.try_into()?)
+        }
+        TableId::AccessToken => {
+            Row::AccessToken(strict::<pb::TokenRow>(bytes, "a token's row")?.try_into()?)
+        }
+        TableId::TokenKey => {
+            Row::TokenKey(strict::<pb::TokenKeyRow>(bytes, "a token key's row")?.into())
+        }
+        TableId::Audit => {
+            Row::Audit(strict::<pb::AuditRow>(bytes, "a row of the audit")?.try_into()?)
+        }
         TableId::ManifestTag
         | TableId::Parent
         | TableId::BlobHolder
-        | TableId::FirstAnswerOrder => {
+        | TableId::FirstAnswerOrder
+        | TableId::GroupMember
+        | TableId::Membership
+        | TableId::AccountToken => {
             strict::<pb::Empty>(bytes, "a row without a value")?;
             Row::Present
         }

@@ -2,12 +2,17 @@
 
 use oci::{Digest, RepositoryName};
 
+use super::access;
 use super::state::{State, Stop, less};
+use crate::access::Asker;
 use crate::command::Mount;
 use crate::ids::PrincipalName;
 use crate::keys;
 use crate::reply::{Refusal, Reply};
 use crate::rows::{BlobLinkRow, BlobRow, BlobState};
+
+/// How many repositories that see a blob are looked at for one from which the asker may pull.
+const HOLDERS_LOOKED_AT: usize = 100;
 
 /// Makes a blob visible in a repository, and starts its grace anew or ends its condemnation. `blob` is its row as it
 /// stands, or a new one; this writes it.
@@ -100,14 +105,20 @@ fn change_project_count(
 }
 
 /// [`crate::Command::Mount`]. A miss is no error: the asker goes on with a plain upload.
-pub(super) fn mount(state: &mut State<'_>, mount: &Mount) -> Result<Reply, Stop> {
+pub(super) fn mount(
+    state: &mut State<'_>,
+    asker: Option<&Asker>,
+    mount: &Mount,
+) -> Result<Reply, Stop> {
     let already = state.get(&keys::blob_link(&mount.repository, &mount.digest))?;
     let source = match &mount.from {
         _ if already.is_some() => None,
+        // What may not be pulled looks as if it were not there.
+        Some(from) if !access::may_pull(state, asker, from)? => None,
         Some(from) => state
             .get(&keys::blob_link(from, &mount.digest))?
             .map(|_| from.clone()),
-        None => any_holder(state, &mount.digest)?,
+        None => any_holder(state, asker, &mount.digest)?,
     };
     if already.is_none() && source.is_none() {
         return Ok(Reply::MountMissed);
@@ -125,17 +136,26 @@ pub(super) fn mount(state: &mut State<'_>, mount: &Mount) -> Result<Reply, Stop>
     Ok(Reply::Mounted { size })
 }
 
-fn any_holder(state: &State<'_>, digest: &Digest) -> Result<Option<RepositoryName>, Stop> {
-    if mutants::active!("take_rows_in_hash_order") {
-        let all = state.collect(&keys::blob_holders(digest), 100, |key, (): ()| {
-            Some(keys::read_blob_holder(key)?.1)
-        })?;
-        return Ok(mutants::first_by_hash(all));
-    }
-    let holders = state.collect(&keys::blob_holders(digest), 1, |key, (): ()| {
+/// A repository that sees the blob and from which the asker may pull. Only so many are looked at: a blob that many others
+/// see first is uploaded anew.
+fn any_holder(
+    state: &State<'_>,
+    asker: Option<&Asker>,
+    digest: &Digest,
+) -> Result<Option<RepositoryName>, Stop> {
+    let looked_at = asker.map_or(1, |_| HOLDERS_LOOKED_AT);
+    let holders = state.collect(&keys::blob_holders(digest), looked_at, |key, (): ()| {
         Some(keys::read_blob_holder(key)?.1)
     })?;
-    Ok(holders.into_iter().next())
+    if mutants::active!("take_rows_in_hash_order") {
+        return Ok(mutants::first_by_hash(holders));
+    }
+    for holder in holders {
+        if access::may_pull(state, asker, &holder)? {
+            return Ok(Some(holder));
+        }
+    }
+    Ok(None)
 }
 
 /// [`crate::Command::RenewBlob`].

@@ -10,7 +10,7 @@ use crate::node::{NodeId, NodeRow};
 use crate::object_key::ClusterId;
 use crate::reply::Refusal;
 use crate::rows::{ClusterRow, RepositoryRow, StorageRow};
-use crate::tables::{StorageFailure, TableId, Tables};
+use crate::tables::{ReadTables, StorageFailure, TableId, Tables};
 use crate::typed::{self, TypedRow};
 use crate::upkeep::UpkeepRow;
 
@@ -109,6 +109,11 @@ impl<'a> State<'a> {
             .put(key.table(), key.bytes(), self.cluster.into_row())
     }
 
+    /// The tables as this entry has made them.
+    pub(super) fn tables(&self) -> &dyn ReadTables {
+        &*self.tables
+    }
+
     /// The log's time.
     pub(super) fn now(&self) -> LogTime {
         self.cluster.time
@@ -186,6 +191,7 @@ impl<'a> State<'a> {
             Some(row) => row,
             None => {
                 self.cluster.repositories += 1;
+                super::access::count_repository(self, name)?;
                 RepositoryRow {
                     created: self.now(),
                     manifests: 0,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::kinds::{self, COMMANDS, REFUSALS, REPLIES, ROWS};
+use crate::kinds::{self, ACCESS_COMMANDS, COMMANDS, DENIALS, NAMED, REFUSALS, REPLIES, ROWS};
 use crate::node_samples;
 use crate::row_samples;
 use crate::samples;
@@ -106,10 +106,12 @@ fn every_persisted_kind_loads_and_is_written_as_ever() {
     let mut kinds = BTreeSet::new();
     for (variant, command) in samples::commands() {
         let kind = kinds::command_kind(&command);
+        let detail = kinds::command_detail(&command);
         kinds.insert(format!("Command::{kind}"));
+        kinds.insert(format!("{kind}Command::{detail}"));
         let entry = samples::entry(command);
         golden.check(
-            &name(&["entry", kind, variant]),
+            &name(&["entry", kind, detail, variant]),
             &entry,
             wire::encode_entry,
             wire::decode_entry,
@@ -127,10 +129,12 @@ fn every_persisted_kind_loads_and_is_written_as_ever() {
     }
     for refusal in samples::refusals() {
         let kind = kinds::refusal_kind(&refusal);
+        let detail = kinds::refusal_detail(&refusal);
         kinds.insert(format!("Refusal::{kind}"));
+        kinds.insert(format!("Refusal::{kind}::{detail}"));
         let reply = metadata::Reply::Refused(refusal);
         golden.check(
-            &name(&["refusal", kind]),
+            &name(&["refusal", kind, detail]),
             &reply,
             wire::encode_reply,
             wire::decode_reply,
@@ -155,6 +159,15 @@ fn every_persisted_kind_loads_and_is_written_as_ever() {
     let wanted = wanted.chain(REFUSALS.iter().map(|kind| format!("Refusal::{kind}")));
     let wanted = wanted.chain(ROWS.iter().map(|kind| format!("Row::{kind}")));
     let wanted = wanted.chain(TableId::ALL.iter().map(|table| format!("{table:?}")));
+    let access = ACCESS_COMMANDS.iter();
+    let wanted = wanted.chain(access.map(|kind| format!("AccessCommand::{kind}")));
+    let wanted = wanted.chain(
+        DENIALS
+            .iter()
+            .map(|word| format!("Refusal::Denied::{word}")),
+    );
+    let wanted = wanted.chain(NAMED.iter().map(|word| format!("Refusal::Unknown::{word}")));
+    let wanted = wanted.chain(NAMED.iter().map(|word| format!("Refusal::Exists::{word}")));
     let missing: Vec<_> = wanted.filter(|kind| !kinds.contains(kind)).collect();
     assert!(
         missing.is_empty(),

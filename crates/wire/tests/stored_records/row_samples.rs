@@ -21,6 +21,7 @@ pub fn rows() -> Vec<(TableId, &'static str, Row)> {
     rows.extend(upload_rows());
     rows.extend(reply_rows());
     rows.extend(crate::node_samples::rows());
+    rows.extend(crate::access_samples::rows());
     rows
 }
 

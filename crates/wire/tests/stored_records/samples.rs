@@ -137,6 +137,7 @@ pub fn commands() -> Vec<(&'static str, Command)> {
     commands.extend(put_manifest_commands());
     commands.extend(other_commands());
     commands.extend(crate::node_samples::commands());
+    commands.extend(crate::access_samples::commands());
     commands
 }
 
@@ -340,7 +341,7 @@ pub fn first_entry() -> Entry {
 
 /// Refusals, one of every kind.
 pub fn refusals() -> Vec<Refusal> {
-    vec![
+    let mut refusals = vec![
         Refusal::OutcomeUnknown,
         Refusal::AlreadyInitialized { cluster: cluster() },
         Refusal::NotInitialized,
@@ -394,7 +395,9 @@ pub fn refusals() -> Vec<Refusal> {
         Refusal::TooEarly {
             until: LogTime(1_700_000_000_123),
         },
-    ]
+    ];
+    refusals.extend(crate::access_samples::refusals());
+    refusals
 }
 
 /// Replies, one of every kind; refusals apart.

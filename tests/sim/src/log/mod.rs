@@ -109,5 +109,7 @@ pub fn command_name(command: &Command) -> &'static str {
         Command::DropAuthority => "DropAuthority",
         Command::AdoptBlobs => "AdoptBlobs",
         Command::SetLabel { .. } => "SetLabel",
+        Command::Access(_) => "Access",
+        Command::Asked { command, .. } => command_name(command),
     }
 }
