@@ -38,8 +38,9 @@ impl Registry {
     /// on until the body ends or stalls.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`], after which the upload stands where it stood; otherwise as
-    /// [`Registry::write_upload`]. After a failure the same request may be sent again.
+    /// [`Error::DigestMismatch`], after which the upload stands where it stood, or is over when it had several parts and the
+    /// digest is of the other algorithm; otherwise as [`Registry::write_upload`]. After a failure the same request may be sent
+    /// again.
     pub async fn close_upload(
         &self,
         caller: &Caller,

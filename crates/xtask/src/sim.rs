@@ -28,6 +28,8 @@ const REAL: &[&str] = &[
     "sim-real",
     "--bin",
     "sim-real",
+    "--features",
+    "sim-real/next-format",
 ];
 
 /// A mutant is caught within so many seeds, or the simulation does not do what it is for.

@@ -208,7 +208,7 @@ fn seeds(first: u64, options: &Options, mutant: Option<&str>) -> Sum {
                             sum.first_broken = broken.unwrap_or(&said).chars().take(160).collect();
                         }
                         if mutant.is_none() {
-                            println!("{said}\nrepeat it: cargo run --profile sim -p sim-real -- --seed {seed}");
+                            println!("{said}\nrepeat it: cargo run --profile sim -p sim-real --features next-format -- --seed {seed}");
                         }
                         sum.failed.push(seed);
                         stop.store(mutant.is_some() || !options.go_on, Ordering::Relaxed);

@@ -102,7 +102,8 @@ fn chosen(run: &Run<'_>, of: u8) -> Option<usize> {
     (count > 0).then(|| count - 1 - usize::from(of) % count.min(4))
 }
 
-/// Where a write claims to begin, as query and header, and whether that is right.
+/// Where a write claims to begin, as query and header, and whether that is right: back to where the last write began, or to
+/// the start, unless the client was told since where the upload stands.
 struct Begin {
     query: String,
     header: String,
@@ -129,7 +130,7 @@ fn begin(upload: &Upload, how: u8, len: usize) -> Begin {
         2 if len > 0 => by_header(at, true),
         3 if len > 0 => by_header(at + 1, false),
         4 => by_query(at + 1, false),
-        5 => by_query(0, true),
+        5 => by_query(0, at == 0 || upload.started != Some(at)),
         6 => {
             let from = upload.started.unwrap_or(at);
             by_query(from, true)
@@ -272,6 +273,11 @@ pub fn look_or_cancel(run: &mut Run<'_>, [_, a, b, ..]: &Operation) {
             Some(received(len).as_str()),
             "{request}"
         );
+        // What was told is not taken back.
+        let upload = &mut run.model.uploads[which];
+        if len > 0 {
+            upload.started = upload.started.map(|_| len as u64);
+        }
     }
 }
 
