@@ -94,6 +94,19 @@ impl Crew {
         Ok(())
     }
 
+    /// What each of them finds wrong: first with what was under way, else with what was acknowledged.
+    pub async fn complaints(&mut self, client: &Client) -> Vec<anyhow::Error> {
+        let mut complaints = Vec::new();
+        for (worker, _) in &mut self.0 {
+            let checked = match worker.settle(client).await {
+                Ok(_) => worker.ledger.verify(client).await,
+                Err(wrong) => Err(wrong),
+            };
+            complaints.extend(checked.err());
+        }
+        complaints
+    }
+
     /// How many acknowledged facts they know.
     pub fn known(&self) -> usize {
         self.0.iter().map(|(worker, _)| worker.ledger.len()).sum()

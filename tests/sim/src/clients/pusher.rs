@@ -143,7 +143,8 @@ impl Client {
         }
     }
 
-    /// Puts an image whose blobs are there, under a tag if one is given; the answer is what the history says.
+    /// Puts an image whose blobs are there, under a tag if one is given; the answer is what the history says. What has no key is
+    /// another request when it is sent again: nobody can tell it from one, and in between others may have moved the tag.
     pub(super) async fn put_image(
         &self,
         repository: &RepositoryName,
@@ -152,6 +153,27 @@ impl Client {
         condition: Condition,
         twice: bool,
     ) {
+        let has_key = twice || self.dice.hits(500);
+        for _ in 0..SENT_MAX {
+            let is_known = self
+                .put_as_one_request(repository, tag, image, condition, (twice, has_key))
+                .await;
+            if is_known || has_key {
+                return;
+            }
+            self.world.answered("pushed again after a break");
+        }
+    }
+
+    /// Puts an image, and tells whether the client knows what became of it.
+    async fn put_as_one_request(
+        &self,
+        repository: &RepositoryName,
+        tag: Option<&Tag>,
+        image: &Image,
+        condition: Condition,
+        (twice, has_key): (bool, bool),
+    ) -> bool {
         let named = Named {
             repository: repository.clone(),
             digest: image.digest,
@@ -180,13 +202,14 @@ impl Client {
                 Condition::Matches(digest) => Some(Precondition::Matches(vec![digest])),
                 Condition::Absent => Some(Precondition::Absent),
             },
-            idempotency_key: (twice || self.dice.hits(500)).then_some(key),
+            idempotency_key: has_key.then_some(key),
         };
-        let answer = if twice {
-            self.send_twice(repository, push).await
-        } else {
-            self.send_until_answered(repository, push).await
+        let answer = match (twice, has_key) {
+            (true, _) => self.send_twice(repository, push).await,
+            (false, true) => self.send_until_answered(repository, push).await,
+            (false, false) => self.send(repository, push).await,
         };
+        let is_known = !matches!(answer, Told::Unknown);
         let watch = &self.world.watch;
         match answer {
             Told::Done(_) => {
@@ -198,7 +221,7 @@ impl Client {
             }
             Told::No(error) => {
                 watch.told.had_no_effect(&told);
-                let Some(history) = history else { return };
+                let Some(history) = history else { return true };
                 if let Error::PreconditionFailed { current, .. } = error {
                     self.world.answered("precondition failed");
                     let current = current.as_ref().map(p2::target);
@@ -215,6 +238,7 @@ impl Client {
             }
             Told::Unknown => {}
         }
+        is_known
     }
 
     fn count_push(&self, image: &Image, condition: Condition) {
@@ -227,7 +251,7 @@ impl Client {
             });
     }
 
-    /// As a balancer does: sent again through another node when one broke off without an answer.
+    /// As a balancer does with what has a key: sent again through another node when one broke off without an answer.
     async fn send_until_answered(
         &self,
         repository: &RepositoryName,
