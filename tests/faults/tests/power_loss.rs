@@ -18,7 +18,7 @@ use powerloss::{
     DIE_AFTER_VARIABLE, FORGETS_VARIABLE, JOURNAL_VARIABLE, ROOT_VARIABLE, Survives, lose_power,
 };
 
-const FAILURES: usize = 20;
+const FAILURES: usize = 6;
 /// Sets another number of power failures, for longer runs.
 const FAILURES_VARIABLE: &str = "FAULTS_POWER_FAILURES";
 /// With the mutant, each failure loses something: of so many runs one loses a push, and not only what was under way.
