@@ -18,7 +18,7 @@ use powerloss::{
     DIE_AFTER_VARIABLE, FORGETS_VARIABLE, JOURNAL_VARIABLE, ROOT_VARIABLE, Survives, lose_power,
 };
 
-const FAILURES: usize = 6;
+const FAILURES: usize = 20;
 /// Sets another number of power failures, for longer runs.
 const FAILURES_VARIABLE: &str = "FAULTS_POWER_FAILURES";
 /// With the mutant, each failure loses something: of so many runs one loses a push, and not only what was under way.
@@ -138,12 +138,14 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> anyhow::Result<Run> {
         let mut dice = Dice::new(seed);
+        let library = powerloss::library(&std::env::current_exe()?);
+        let library = library.context("libpowerloss.so was not built")?;
         let folder = tempfile::tempdir()?;
         let (root, journal) = (folder.path().join("data"), folder.path().join("journal"));
         std::fs::create_dir(&root)?;
         let text = |path: &Path| path.display().to_string();
         let environment = vec![
-            ("LD_PRELOAD", text(&library()?)),
+            ("LD_PRELOAD", text(&library)),
             (ROOT_VARIABLE, text(&root)),
             (JOURNAL_VARIABLE, text(&journal)),
             ("HOLDFAST_METADATA_SNAPSHOT_AFTER", "1MiB".to_owned()),
@@ -234,17 +236,4 @@ impl Run {
         self.lose_power(0)?;
         self.start_and_check().await
     }
-}
-
-/// The library, where cargo puts it: beside this test's program, or above it.
-fn library() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let beside = program.parent().context("a program lies in a folder")?;
-    let places = [beside.to_owned(), beside.join("..")];
-    let found = places
-        .iter()
-        .map(|place| place.join("libpowerloss.so"))
-        .filter(|path| path.exists())
-        .max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
-    found.context("libpowerloss.so was not built")
 }

@@ -73,6 +73,7 @@ fn opens(dir: c_int, path: &CStr, flags: c_int, mode: mode_t) -> Outcome<c_int> 
     }
     let opened = Opened {
         root: root.path().to_owned(),
+        device: found.st_dev,
         inode: found.st_ino,
         is_folder,
         appends: flags & libc::O_APPEND != 0,
@@ -406,7 +407,7 @@ calls!(sendfile, sendfile64 => (to: c_int, from: c_int, from_at: *mut off_t, len
     give_size(if is_followed(to) { writes(to, None, len as u64, copy) } else { copy() })
 });
 calls!(splice => (from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, len: size_t, flags: c_uint) -> ssize_t {
-    give_size(if is_followed(to) {
+    give_size(if is_followed(to) && lock().opened(to).is_some() {
         Err(libc::EINVAL)
     } else {
         call!(libc::SYS_splice, from, from_at, to, to_at, len, flags)
@@ -414,7 +415,8 @@ calls!(splice => (from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t
 });
 calls!(mmap, mmap64 => (place: *mut c_void, len: size_t, protection: c_int, flags: c_int, fd: c_int, at: off_t) -> *mut c_void {
     let is_shared = flags & libc::MAP_TYPE != libc::MAP_PRIVATE && flags & libc::MAP_ANONYMOUS == 0;
-    if is_shared && protection & libc::PROT_WRITE != 0 && is_followed(fd) {
+    let writes = is_shared && protection & libc::PROT_WRITE != 0;
+    if writes && is_followed(fd) && lock().opened(fd).is_some() {
         set_errno(libc::EACCES);
         return libc::MAP_FAILED;
     }

@@ -19,6 +19,8 @@ mod restore;
 mod system;
 mod watched;
 
+use std::path::{Path, PathBuf};
+
 pub use restore::{Lost, Survives, lose_power};
 pub use watched::{
     crash, crash_after, has_crashed, looking_away, mutations, revive, steady, unwatch, watch,
@@ -34,6 +36,24 @@ pub const DIE_AFTER_VARIABLE: &str = "HOLDFAST_POWERLOSS_DIE_AFTER";
 /// When it is set, nothing is ever durable for such a program: so everything that it writes can be taken back, and what is
 /// left was written past this library.
 pub const FORGETS_VARIABLE: &str = "HOLDFAST_POWERLOSS_FORGETS";
+
+/// This library as a file, to be loaded before a program: cargo puts it beside a program that it built, into `deps` below that,
+/// or above, and not each time into all of them. `None` when it was not built.
+#[must_use]
+pub fn library(program: &Path) -> Option<PathBuf> {
+    let beside = program.parent()?;
+    ["", "deps", ".."]
+        .iter()
+        .map(|place| beside.join(place).join("libpowerloss.so"))
+        .filter_map(|path| {
+            Some((
+                path.metadata().and_then(|found| found.modified()).ok()?,
+                path,
+            ))
+        })
+        .max()
+        .map(|(_, path)| path)
+}
 
 /// What survives in parts.
 pub const SECTOR_BYTES: u64 = 512;

@@ -43,6 +43,7 @@ pub(crate) struct Root {
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) root: PathBuf,
+    pub(crate) device: libc::dev_t,
     pub(crate) inode: Inode,
     pub(crate) is_folder: bool,
     pub(crate) appends: bool,
@@ -221,8 +222,16 @@ impl State {
             .find(|root| path.starts_with(&root.path))
     }
 
+    /// What a descriptor leads to. The C library closes some past this one, as those of folders that were read
+    /// (`closedir`): its number may be somebody else's by now, a connection's for example.
     pub(crate) fn opened(&mut self, fd: c_int) -> Option<(Opened, &mut Root)> {
         let opened = self.opened.get(&fd)?.clone();
+        let is_it =
+            |found: libc::stat| (found.st_dev, found.st_ino) == (opened.device, opened.inode);
+        if !system::stat_of(fd).is_ok_and(is_it) {
+            self.leave(fd);
+            return None;
+        }
         let root = self.roots.get_mut(&opened.root)?;
         Some((opened, root))
     }
@@ -233,7 +242,7 @@ impl State {
     }
 
     pub(crate) fn follow_as(&mut self, fd: c_int, other: c_int) {
-        if let Some(opened) = self.opened.get(&fd).cloned() {
+        if let Some((opened, _)) = self.opened(fd) {
             self.follow(other, opened);
         }
     }

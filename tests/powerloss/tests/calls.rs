@@ -62,7 +62,10 @@ impl Disk {
             command.arg("sync");
         }
         let output = command
-            .env("LD_PRELOAD", library())
+            .env(
+                "LD_PRELOAD",
+                powerloss::library(Path::new(PROGRAM)).unwrap(),
+            )
             .env(ROOT_VARIABLE, &self.root)
             .env(JOURNAL_VARIABLE, &self.journal)
             .output()
@@ -73,20 +76,6 @@ impl Disk {
     fn lose(&self, survives: Survives) {
         lose_power(&self.root, &self.journal, survives).unwrap();
     }
-}
-
-/// The library, where cargo puts it.
-fn library() -> PathBuf {
-    powerloss_library()
-}
-
-fn powerloss_library() -> PathBuf {
-    let beside = Path::new(PROGRAM).parent().unwrap();
-    let places = [
-        beside.join("libpowerloss.so"),
-        beside.join("deps/libpowerloss.so"),
-    ];
-    places.into_iter().find(|path| path.exists()).unwrap()
 }
 
 fn list() -> Vec<String> {

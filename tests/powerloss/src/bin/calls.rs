@@ -5,10 +5,11 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// One call.
@@ -202,6 +203,13 @@ const CASES: &[Case] = &[
     ("rmdir", |root| fs::remove_dir(root.join("empty"))),
     ("remove_dir_all of the standard library", |root| {
         fs::remove_dir_all(root.join("sub"))
+    }),
+    // The C library closes a folder that it read past this crate, and the next descriptor has its number.
+    ("write to a connection after a removed folder", |root| {
+        fs::remove_dir_all(root.join("sub"))?;
+        let (mut one, mut other) = UnixStream::pair()?;
+        one.write_vectored(&[IoSlice::new(b"he"), IoSlice::new(b"llo")])?;
+        other.read_exact(&mut [0; 5])
     }),
     ("mkdir", |root| fs::create_dir(root.join("folder"))),
     ("mkdirat", |root| {
