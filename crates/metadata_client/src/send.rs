@@ -40,6 +40,8 @@ impl Shared {
     ) -> Result<Reply, MetadataFailure> {
         let mut may_have_effect = false;
         let mut problem = "no member could be reached".to_owned();
+        // Whoever was asked last named another one.
+        let mut follows_a_hint = false;
         while Deadline::now() < deadline {
             let Some(member) = self.roster.leader() else {
                 break;
@@ -58,7 +60,10 @@ impl Shared {
                 }
                 Attempt::Elsewhere(Some(leader)) if leader != member.node => {
                     self.roster.set_leader(Some(leader));
-                    continue;
+                    // Members that know no better name each other, or one that is not known here: they need time.
+                    if !std::mem::replace(&mut follows_a_hint, true) {
+                        continue;
+                    }
                 }
                 Attempt::Elsewhere(_) => {}
                 Attempt::Denied(reason) if !may_have_effect => return Err(unavailable(reason)),
@@ -68,6 +73,7 @@ impl Shared {
                     problem = reason;
                 }
             }
+            follows_a_hint = false;
             self.roster.forget_leader(member.node);
             tokio::time::sleep(RETRY_AFTER).await;
         }
