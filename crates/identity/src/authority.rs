@@ -186,7 +186,7 @@ impl fmt::Debug for Authority {
 }
 
 /// 127 random bits: positive, and never the same twice.
-fn serial_number() -> SerialNumber {
+pub(crate) fn serial_number() -> SerialNumber {
     let mut serial: [u8; 16] = random::bytes();
     // The first bit is the sign; the second keeps the number from beginning with an empty byte.
     serial[0] = (serial[0] & 0x7f) | 0x40;
@@ -207,7 +207,7 @@ fn name_subject(params: &mut CertificateParams, name: &str, cluster: ClusterId) 
     params.distinguished_name.push(DnType::CommonName, name);
 }
 
-fn limit_validity(
+pub(crate) fn limit_validity(
     params: &mut CertificateParams,
     now: UnixSeconds,
     life: Duration,

@@ -59,7 +59,7 @@ impl FileError {
         }
     }
 
-    fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileError {
+    pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> FileError {
         let path = path.to_owned();
         move |source| FileError::Io { path, what, source }
     }

@@ -29,6 +29,7 @@ mod recovery_key;
 mod revoked;
 mod sealed;
 mod sealed_stream;
+mod serving;
 mod verifier;
 
 pub use authority::{Authority, AuthorityError, CERTIFICATE_LIFE_DEFAULT, CLOCK_SKEW_ALLOWED};
@@ -50,6 +51,7 @@ pub use recovery_key::{RecoveryKey, RecoveryKeyError};
 pub use revoked::Revoked;
 pub use sealed::{OpenError, open, seal};
 pub use sealed_stream::{StreamOpener, StreamSealer};
+pub use serving::{ServingError, ServingFiles, keep_serving_certificate};
 
 /// The application protocol of connections between nodes that both have a certificate.
 pub const ALPN_CLUSTER: &[u8] = b"h2";
