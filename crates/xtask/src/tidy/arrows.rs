@@ -19,6 +19,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("marks", These(&[])),
     ("mutants", These(&[])),
     ("durable_files", These(&[])),
+    ("front", These(&[])),
     ("oci", These(&[])),
     ("metadata", These(&["oci", "mutants"])),
     ("hashing", These(&["oci"])),
@@ -78,7 +79,9 @@ const CRATES: &[(&str, Uses)] = &[
     ("outbound", These(&["oci", "ports"])),
     (
         "api",
-        These(&["oci", "metadata", "ports", "registry", "auth", "jobs"]),
+        These(&[
+            "oci", "metadata", "ports", "registry", "auth", "jobs", "front",
+        ]),
     ),
     ("balancer", These(&[])),
     ("holdfast", All),
