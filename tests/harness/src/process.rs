@@ -160,8 +160,9 @@ impl Process {
         }
         if Instant::now() > deadline {
             bail!(
-                "{} took too long for `{awaited}`; it said:\n{}",
+                "{} took too long for `{awaited}`; its threads:\n{}\nit said:\n{}",
                 self.name,
+                threads(self.id()),
                 self.said()
             );
         }
@@ -281,6 +282,18 @@ fn collect(pipe: Option<impl std::io::Read + Send + 'static>, output: &Arc<Outpu
         output.said().open_pipes -= 1;
         output.more.notify_all();
     });
+}
+
+/// What each thread of a process does, as the kernel sees it: its name, its state, and where it waits.
+fn threads(id: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task"));
+    let told = tasks.into_iter().flatten().flatten().map(|task| {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let state = read("stat");
+        let state = state.rsplit_once(") ").map_or("?", |(_, rest)| &rest[..1]);
+        format!("{} {state} {}", read("comm").trim_end(), read("wchan"))
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 fn all_threads_stopped(id: u32) -> anyhow::Result<bool> {

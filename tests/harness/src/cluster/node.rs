@@ -231,9 +231,25 @@ impl Node {
     pub(super) fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {
         let address = self.address.clone();
         let process = self.process.as_mut().context("it does not run")?;
-        process.wait_until("GET /readyz to be 200", within, || {
+        let waited = process.wait_until("GET /readyz to be 200", within, || {
             client::status_of(&address, "/readyz").is_ok_and(|status| status == 200)
-        })
+        });
+        waited.with_context(|| self.tells())
+    }
+
+    /// What it tells of itself that may say why it is not ready.
+    fn tells(&self) -> String {
+        let answer =
+            |path| client::text_of(&self.address, path).unwrap_or_else(|e| format!("{e:#}"));
+        let of_the_log =
+            |line: &&str| line.starts_with("holdfast_metadata_") && !line.contains("_bucket{");
+        let metrics = answer("/metrics");
+        let metrics: Vec<&str> = metrics.lines().filter(of_the_log).collect();
+        format!(
+            "/readyz: {}\n{}",
+            answer("/readyz?verbose"),
+            metrics.join("\n")
+        )
     }
 
     /// `kill -9`.
