@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use metadata::PrincipalName;
+use metadata::access::Asker;
 use registry::{Body, Caller, Registry};
 use tokio::time::Instant;
 
@@ -25,8 +25,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) body: Option<&'a RequestBody>,
     /// Where the bytes of the body are counted.
     pub(crate) received: Option<Arc<AtomicU64>>,
-    /// Who asks.
-    pub(crate) principal: &'a PrincipalName,
+    /// Who asks, as far as they have proved it.
+    pub(crate) asker: &'a Asker,
     /// The memory for manifests on their way in, in bytes.
     pub(crate) manifest_memory: &'a tokio::sync::Semaphore,
 }
@@ -34,11 +34,11 @@ pub(crate) struct Exchange<'a> {
 impl<'a> Exchange<'a> {
     /// Who asks, with the time that metadata calls have from now on.
     pub(crate) fn caller(&self) -> Caller {
-        Caller {
-            principal: self.principal.clone(),
-            may_push: true,
-            deadline: Instant::now() + self.settings.hold,
-        }
+        Caller::asking(
+            self.asker.clone(),
+            true,
+            Instant::now() + self.settings.hold,
+        )
     }
 
     pub(crate) fn headers(&self) -> &'a HeaderMap {

@@ -12,7 +12,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use metadata::PrincipalName;
+use metadata::access::Asker;
 use registry::Registry;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +40,7 @@ pub(crate) struct Service {
     pages: Router,
     meter: Arc<Meter>,
     ids: RequestIds,
-    principal: PrincipalName,
+    asker: Asker,
     requests: Semaphore,
     manifest_memory: Semaphore,
     end_bodies: CancellationToken,
@@ -61,7 +61,7 @@ impl Service {
             pages,
             meter,
             ids: RequestIds::new(),
-            principal: PrincipalName::anonymous(),
+            asker: Asker::anonymous(),
             requests: Semaphore::new(settings.requests_max),
             // One largest manifest must fit, or it would wait for ever.
             manifest_memory: Semaphore::new(
@@ -200,7 +200,7 @@ impl Service {
             head,
             body,
             received,
-            principal: &self.principal,
+            asker: &self.asker,
             manifest_memory: &self.manifest_memory,
         };
         let answer = dispatch(&exchange, record.kind());

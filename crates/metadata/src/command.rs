@@ -3,11 +3,20 @@
 //! A command never says how a table changes; [`crate::apply`] decides that from what the tables hold at its index.
 //! What is refused is answered by a [`crate::Refusal`], which is replicated like any other reply.
 
+mod manifest;
+mod upload;
+
 use bytes::Bytes;
-use oci::{Algorithm, Descriptor, Digest, MediaType, RepositoryName, Tag, UploadId};
+use oci::{Digest, RepositoryName, Tag, UploadId};
+
+pub use manifest::{ManifestReference, Mount, Payload, Precondition, PutManifest};
+pub use upload::{
+    Acknowledge, BeginWrite, Checkpoint, CreateUpload, FinishUpload, Part, Progress, SealUpload,
+    TailObject, UploadEnd, WriteFrom,
+};
 
 use crate::access::{AccessCommand, Asker};
-use crate::ids::{CommandId, Epoch, LogIndex, LogTime, MultipartId, PrincipalName};
+use crate::ids::{CommandId, LogIndex, LogTime, PrincipalName};
 use crate::node::{
     FoundCluster, JoinNode, JoinTokenId, NodeAnnouncement, NodeId, NodeRole, NodeTrust,
 };
@@ -250,6 +259,15 @@ impl Command {
         }
     }
 
+    /// What is asked for, without who asks.
+    #[must_use]
+    pub fn unasked(&self) -> &Command {
+        match self {
+            Command::Asked { command, .. } => command.unasked(),
+            command => command,
+        }
+    }
+
     /// The log's format that has it: no log of a lower one holds such a command, for some node might not understand it.
     #[must_use]
     pub fn format(&self) -> u32 {
@@ -335,257 +353,4 @@ impl Command {
                 | Command::AdoptBlobs
         )
     }
-}
-
-/// See [`Command::CreateUpload`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateUpload {
-    /// A fresh id.
-    pub upload: UploadId,
-    /// Where the blob will be visible.
-    pub repository: RepositoryName,
-    /// What the bytes are hashed with as they arrive.
-    pub algorithm: Algorithm,
-    /// The size of every part but the last, in bytes; fixed for the upload's life.
-    pub part_size: u32,
-    /// Whether the same request goes on to write: it then gets the first epoch at once.
-    pub write: bool,
-    /// Who asked.
-    pub principal: PrincipalName,
-}
-
-/// See [`Command::BeginWrite`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BeginWrite {
-    /// The repository in whose path the upload was asked for.
-    pub repository: RepositoryName,
-    /// The upload.
-    pub upload: UploadId,
-    /// Where the request starts.
-    pub from: WriteFrom,
-    /// The latest writer that the request knows of: what was acknowledged is dropped only if no later one has come, lest a
-    /// request that was long on its way takes back what its client was told meanwhile. `None` in entries of before this rule.
-    pub after: Option<Epoch>,
-}
-
-/// Where a request that writes starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteFrom {
-    /// The client sent `Content-Range`: the acknowledged or the checkpointed offset, and no other.
-    Exactly(u64),
-    /// The client followed a `Location` with `?at=N`: it takes up at N, and what lies beyond is dropped. N is the
-    /// acknowledged offset, the one that the last write started from, or 0.
-    Location(u64),
-    /// The client said neither: the acknowledged offset.
-    Acknowledged,
-}
-
-/// A point at which an upload may go on: the first `offset` bytes are durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// Bytes from the start.
-    pub offset: u64,
-    /// The hash of these bytes in its canonical form; empty at offset 0.
-    pub midstate: Bytes,
-    /// The number of the last part that counts; 0 when there is none. Every recorded part of the upload up to this
-    /// number counts, in the order of numbers.
-    pub last_part: u32,
-    /// What lies beyond the whole parts.
-    pub tail: Option<TailObject>,
-}
-
-/// The bytes after the whole parts, kept as an object of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TailObject {
-    /// Where they are.
-    pub key: ObjectKey,
-    /// How many they are: at least one and less than a part, except that an upload without parts may end with exactly
-    /// a part's size, and that an empty blob is a tail of none.
-    pub size: u32,
-    /// The same bytes stored as the next part too, so that finishing needs no more of them. `None` while the upload
-    /// has no parts: the object then is the blob, if the upload ends there.
-    pub part: Option<Part>,
-}
-
-/// One part of a multipart upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// From 1 up; with gaps, where a writer was ended.
-    pub number: u32,
-    /// The object store's receipt.
-    pub etag: String,
-    /// Bytes.
-    pub size: u32,
-}
-
-/// See [`Command::Checkpoint`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The repository in whose path the upload was asked for.
-    pub repository: RepositoryName,
-    /// The upload.
-    pub upload: UploadId,
-    /// The writer; refused as [`crate::Refusal::Fenced`] unless it is the latest.
-    pub epoch: Epoch,
-    /// The state now. Checkpoints lie at part boundaries and have no tail.
-    pub progress: Progress,
-    /// The parts that were stored since this writer's last entry.
-    pub parts: Vec<Part>,
-    /// The multipart upload, the first time that it is told.
-    pub multipart: Option<MultipartId>,
-    /// How many more part numbers the writer wants, at most 1,000.
-    pub reserve: u32,
-}
-
-/// See [`Command::Acknowledge`].
-///
-/// Gives back the part numbers above the highest that is named here (in `parts` or by the tail): a writer that tried to
-/// store a part which it does not name must not acknowledge, lest a later writer's part of that number be overwritten.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acknowledge {
-    /// The repository in whose path the upload was asked for.
-    pub repository: RepositoryName,
-    /// The upload.
-    pub upload: UploadId,
-    /// The writer; refused as [`crate::Refusal::Fenced`] unless it is the latest.
-    pub epoch: Epoch,
-    /// The state now, tail included.
-    pub progress: Progress,
-    /// The parts that were stored since this writer's last entry.
-    pub parts: Vec<Part>,
-    /// The multipart upload, the first time that it is told.
-    pub multipart: Option<MultipartId>,
-}
-
-/// At which state an upload ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UploadEnd {
-    /// The closing request carried no bytes: the state that the client was told, which must be at `offset` when given.
-    Acknowledged {
-        /// What the client believes (`?at=N`), if it said so.
-        offset: Option<u64>,
-    },
-    /// The closing request carried the last bytes.
-    Writer {
-        /// The writer; refused unless it is the latest.
-        epoch: Epoch,
-        /// The state at its end.
-        progress: Progress,
-        /// The parts that were stored since this writer's last entry.
-        parts: Vec<Part>,
-        /// The multipart upload, the first time that it is told.
-        multipart: Option<MultipartId>,
-    },
-}
-
-/// See [`Command::SealUpload`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealUpload {
-    /// The repository in whose path the upload was asked for.
-    pub repository: RepositoryName,
-    /// The upload.
-    pub upload: UploadId,
-    /// What the client says that the bytes are.
-    pub digest: Digest,
-    /// The state that is sealed.
-    pub end: UploadEnd,
-    /// Whether the bytes have yet to be read back and hashed (the closing `PUT` named another algorithm): whoever
-    /// completes the object then verifies it before it finishes.
-    pub unverified: bool,
-}
-
-/// See [`Command::FinishUpload`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FinishUpload {
-    /// The repository in whose path the upload was asked for.
-    pub repository: RepositoryName,
-    /// The upload.
-    pub upload: UploadId,
-    /// The digest, which the proposer has verified.
-    pub digest: Digest,
-    /// For a plain object, the state at which it ends. `None` for a sealed upload, whose object is complete.
-    pub end: Option<UploadEnd>,
-    /// Who asked.
-    pub principal: PrincipalName,
-}
-
-/// See [`Command::Mount`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// Where the blob is to be visible.
-    pub repository: RepositoryName,
-    /// The blob.
-    pub digest: Digest,
-    /// Where the asker may see it already. `None`: in any repository.
-    pub from: Option<RepositoryName>,
-    /// Who asked.
-    pub principal: PrincipalName,
-}
-
-/// What a manifest names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ManifestReference {
-    /// A blob that the repository must see, or the manifest is refused; some layers of a sparse image excepted.
-    RequiredBlob(Digest),
-    /// A blob that may be absent (a layer which may not be distributed, a blob in an index).
-    OptionalBlob(Digest),
-    /// A manifest of an index, which may be absent.
-    Child(Digest),
-}
-
-/// Where a manifest's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload {
-    /// Here; at most [`crate::INLINE_PAYLOAD_BYTES_MAX`].
-    Inline(Bytes),
-    /// In an object that is durable before the command is proposed. If the command does not make use of it, apply
-    /// hands the key to the delete queue.
-    Object(ObjectKey),
-}
-
-/// What must hold for a tag to be moved or removed (RFC 9110, sections 13.1.1 and 13.1.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// `If-Match: "<digest>", …`: the reference points at one of these.
-    Matches(Vec<Digest>),
-    /// `If-Match: *`: the reference exists.
-    Exists,
-    /// `If-None-Match: *`: the reference does not exist.
-    Absent,
-    /// `If-None-Match: "<digest>", …`: the reference points at none of these.
-    MatchesNone(Vec<Digest>),
-}
-
-/// See [`Command::PutManifest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutManifest {
-    /// Where the manifest is linked.
-    pub repository: RepositoryName,
-    /// The digest of the payload, which the proposer has verified.
-    pub digest: Digest,
-    /// What it is served as.
-    pub media_type: MediaType,
-    /// Bytes of the payload.
-    pub size: u64,
-    /// The payload.
-    pub payload: Payload,
-    /// What it names, each digest once and sorted; at most [`oci::REFERENCES_MAX`].
-    pub references: Vec<ManifestReference>,
-    /// The digest of an image's config.
-    pub config: Option<Digest>,
-    /// The manifest that it is about, which may be absent.
-    pub subject: Option<Digest>,
-    /// How the referrers API describes it; `Some` when there is a subject.
-    pub referrer: Option<Box<Descriptor>>,
-    /// The tags to move; all or none. Sorted, each once, at most 100.
-    pub tags: Vec<Tag>,
-    /// Must hold for each tag (for the link, when there are no tags), or nothing is done.
-    pub precondition: Option<Precondition>,
-    /// The client's `Idempotency-Key`, at most 255 bytes: the same key of the same principal gets the first answer.
-    pub idempotency_key: Option<String>,
-    /// Whether some layers of an image may be absent, if others are there: the image is then marked as sparse. The
-    /// proposer's setting; the entry carries it, so that all members decide alike.
-    pub sparse: bool,
-    /// Who asked.
-    pub principal: PrincipalName,
 }

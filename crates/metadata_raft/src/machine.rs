@@ -77,7 +77,7 @@ impl Machine {
 /// Whether a batch changes so few rows that it costs less than a change of threads would.
 fn is_quick(batch: &[RaftEntry]) -> bool {
     let is_quick = |entry: &RaftEntry| match &entry.payload {
-        EntryPayload::Normal(proposal) => match &proposal.0.command {
+        EntryPayload::Normal(proposal) => match proposal.0.command.unasked() {
             Command::CreateUpload(_)
             | Command::BeginWrite(_)
             | Command::Checkpoint(_)

@@ -168,11 +168,7 @@ fn append_from_wire(
 
 /// Rule 5.8: a gateway decides nothing about who is in the cluster, and speaks for no other node.
 fn check_proposer(caller: Caller, command: &Command) -> Result<(), Status> {
-    let asked_for = match command {
-        Command::Asked { command, .. } => command,
-        command => command,
-    };
-    let is_allowed = match asked_for {
+    let is_allowed = match command.unasked() {
         Command::AnnounceNode { node, .. }
         | Command::NoteTrust { node, .. }
         | Command::ConfirmStorage { node, .. } => caller.is_member || node.0 == caller.node,

@@ -26,7 +26,7 @@ impl Registry {
             upload,
         };
         steps::reach(steps::CANCEL_BEFORE_ENTRY);
-        let reply = self.propose(command, caller.deadline).await?;
+        let reply = self.propose(caller, command).await?;
         steps::reach(steps::CANCEL_AFTER_ENTRY);
         match reply {
             Reply::Done => Ok(()),

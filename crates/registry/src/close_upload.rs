@@ -89,9 +89,7 @@ impl Registry {
         let mut body = BodyReader::new(body, self.settings().body_idle_timeout);
         let mut from = from;
         if body.is_empty().await? {
-            let view = self
-                .upload_view(repository, upload, caller.deadline)
-                .await?;
+            let view = self.upload_view(caller, repository, upload).await?;
             let closed = self
                 .close_at_view(caller, repository, upload, from, &view, digest)
                 .await?;
@@ -247,7 +245,7 @@ impl Registry {
             unverified,
         });
         steps::reach(steps::CLOSE_BEFORE_SEAL);
-        let reply = self.propose(command, self.deadline_from_now()).await?;
+        let reply = self.propose(&self.afresh(caller), command).await?;
         steps::reach(steps::CLOSE_AFTER_SEAL);
         match reply {
             Reply::Sealed(sealed) => {
@@ -298,10 +296,10 @@ impl Registry {
             upload,
             digest,
             end,
-            principal: caller.principal.clone(),
+            principal: caller.principal(),
         });
         steps::reach(steps::CLOSE_BEFORE_FINISH);
-        let reply = self.propose(command, self.deadline_from_now()).await?;
+        let reply = self.propose(&self.afresh(caller), command).await?;
         steps::reach(steps::CLOSE_AFTER_FINISH);
         match reply {
             Reply::BlobFinished { digest, .. } => {
@@ -333,8 +331,8 @@ impl Registry {
         if !may_be_closed {
             return Err(error);
         }
-        let deadline = self.deadline_from_now();
-        let Ok(view) = self.upload_view(repository, upload, deadline).await else {
+        let asking = self.afresh(caller);
+        let Ok(view) = self.upload_view(&asking, repository, upload).await else {
             return Err(error);
         };
         if view.finished == Some(digest) {

@@ -46,8 +46,8 @@ impl Registry {
             .await;
         match finished {
             Err(error @ (Error::UploadUnknown | Error::OutcomeUnknown { .. })) => {
-                let deadline = self.deadline_from_now();
-                match self.upload_view(repository, upload, deadline).await {
+                let asking = self.afresh(caller);
+                match self.upload_view(&asking, repository, upload).await {
                     Ok(view) if view.finished == Some(sealed.digest) => Ok(BlobStored {
                         digest: sealed.digest,
                     }),
@@ -84,8 +84,7 @@ impl Registry {
 
     /// Ends an upload that cannot become what it was sealed as; its client starts anew.
     async fn give_up(&self, caller: &Caller, repository: &RepositoryName, upload: UploadId) {
-        let mut caller = caller.clone();
-        caller.deadline = self.deadline_from_now();
+        let caller = self.afresh(caller);
         if let Err(error) = self.cancel_upload(&caller, repository, upload).await {
             tracing::warn!(%upload, %error, "an upload that cannot be completed is left to expire");
         }

@@ -25,10 +25,10 @@ impl Registry {
         let command = Command::DeleteBlob {
             repository: repository.clone(),
             digest,
-            principal: caller.principal.clone(),
+            principal: caller.principal(),
         };
         steps::reach(steps::DELETE_BLOB_BEFORE_ENTRY);
-        let reply = self.propose(command, caller.deadline).await?;
+        let reply = self.propose(caller, command).await?;
         steps::reach(steps::DELETE_BLOB_AFTER_ENTRY);
         match reply {
             Reply::Done => Ok(()),

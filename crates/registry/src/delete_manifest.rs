@@ -6,9 +6,8 @@
 //!
 //! Spec: distribution-spec 1.1, "Deleting manifests".
 
-use metadata::{Command, PrincipalName, Reply};
+use metadata::{Command, Reply};
 use oci::{Digest, RepositoryName};
-use ports::Deadline;
 
 use crate::{Caller, Error, Registry, steps};
 
@@ -24,30 +23,28 @@ impl Registry {
         repository: &RepositoryName,
         digest: Digest,
     ) -> Result<(), Error> {
-        self.end_manifest_link(repository, digest, &caller.principal, caller.deadline)
-            .await
+        self.end_manifest_link(caller, repository, digest).await
     }
 
     /// Proposes `DeleteManifest` until nothing is left of the link.
     pub(crate) async fn end_manifest_link(
         &self,
+        caller: &Caller,
         repository: &RepositoryName,
         digest: Digest,
-        principal: &PrincipalName,
-        deadline: Deadline,
     ) -> Result<(), Error> {
         loop {
             let command = Command::DeleteManifest {
                 repository: repository.clone(),
                 digest,
-                principal: principal.clone(),
+                principal: caller.principal(),
             };
             steps::reach(steps::DELETE_MANIFEST_BEFORE_ENTRY);
-            let reply = self.propose(command, deadline).await?;
+            let reply = self.propose(caller, command).await?;
             steps::reach(steps::DELETE_MANIFEST_AFTER_ENTRY);
             match reply {
                 Reply::Done => return Ok(()),
-                Reply::DeletionContinues if tokio::time::Instant::now() >= deadline => {
+                Reply::DeletionContinues if tokio::time::Instant::now() >= caller.deadline => {
                     return Err(Error::unavailable(
                         "the deletion of a manifest with very many tags goes on",
                     ));

@@ -27,10 +27,10 @@ impl Registry {
             repository: repository.clone(),
             tag: tag.clone(),
             precondition,
-            principal: caller.principal.clone(),
+            principal: caller.principal(),
         };
         steps::reach(steps::DELETE_TAG_BEFORE_ENTRY);
-        let reply = self.propose(command, caller.deadline).await?;
+        let reply = self.propose(caller, command).await?;
         steps::reach(steps::DELETE_TAG_AFTER_ENTRY);
         match reply {
             Reply::Done => Ok(()),

@@ -21,7 +21,7 @@ impl Registry {
         now: &Now,
     ) -> Result<Option<UploadId>, Error> {
         let query = Query::Uploads(Page { after, limit: PAGE });
-        let (uploads, more) = match self.read(query, self.deadline_from_now()).await? {
+        let (uploads, more) = match self.read(&self.itself(), query).await? {
             Answer::Uploads { uploads, more } => (uploads, more),
             other => return Err(Error::unexpected_answer(&other)),
         };
@@ -37,12 +37,8 @@ impl Registry {
 
     pub(crate) async fn expire(&self, listed: &UploadListed) -> Result<(), Error> {
         let (upload, repository) = (listed.upload, &listed.repository);
-        let caller = Caller {
-            principal: listed.by.clone(),
-            may_push: true,
-            deadline: self.deadline_from_now(),
-        };
-        let view = self.upload_view(repository, upload, caller.deadline).await;
+        let caller = Caller::finishing_for(listed.by.clone(), self.deadline_from_now());
+        let view = self.upload_view(&caller, repository, upload).await;
         let ended = match view {
             Ok(view) => match view.sealed {
                 Some(sealed) => self

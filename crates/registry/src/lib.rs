@@ -8,6 +8,7 @@
 //!
 //! Design: `docs/architecture.md`, "Uploads" and "What holds a manifest".
 
+mod administer;
 mod body;
 mod body_reader;
 mod caller;
@@ -122,7 +123,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Unavailable`] when the log does not answer before the caller's deadline.
     pub async fn cluster(&self, caller: &Caller) -> Result<ClusterView, Error> {
-        match self.read(Query::Cluster, caller.deadline).await? {
+        match self.read(caller, Query::Cluster).await? {
             Answer::Cluster(view) => Ok(view),
             other => Err(Error::unexpected_answer(&other)),
         }
@@ -145,6 +146,16 @@ impl Registry {
         tokio::time::Instant::now() + self.settings().hold
     }
 
+    /// This node, for its own work, with a deadline from now on.
+    fn itself(&self) -> Caller {
+        Caller::itself(self.deadline_from_now())
+    }
+
+    /// The caller with a deadline from now on, for what comes after a body.
+    fn afresh(&self, caller: &Caller) -> Caller {
+        caller.until(self.deadline_from_now())
+    }
+
     fn unanswered(&self, failure: MetadataFailure) -> Error {
         match Error::from(failure) {
             Error::Unavailable { reason, .. } => Error::Unavailable {
@@ -155,14 +166,17 @@ impl Registry {
         }
     }
 
-    async fn propose(&self, command: Command, deadline: Deadline) -> Result<Reply, Error> {
-        let reply = self.metadata().propose(command, deadline).await;
+    /// Has the log decide a command, as the caller asks for it.
+    async fn propose(&self, caller: &Caller, command: Command) -> Result<Reply, Error> {
+        let command = caller.asks_for(command);
+        let reply = self.metadata().propose(command, caller.deadline).await;
         reply.map_err(|failure| self.unanswered(failure))
     }
 
     /// A confirmed answer. What serves a pull has [`Registry::read_for_pull`].
-    async fn read(&self, query: Query, deadline: Deadline) -> Result<Answer, Error> {
-        let answered = self.metadata().read(query, deadline).await;
+    async fn read(&self, caller: &Caller, query: Query) -> Result<Answer, Error> {
+        let query = caller.asks(query);
+        let answered = self.metadata().read(query, caller.deadline).await;
         let answered = answered.map_err(|failure| self.unanswered(failure))?;
         // Invariant: only `read_even_stale` gives stale answers.
         debug_assert!(!answered.stale);
@@ -172,7 +186,7 @@ impl Registry {
     /// The cluster's id, which every object key begins with; it never changes, so it is asked once.
     async fn cluster_id(&self, deadline: Deadline) -> Result<ClusterId, Error> {
         let ask = || async {
-            match self.read(Query::Cluster, deadline).await? {
+            match self.read(&Caller::itself(deadline), Query::Cluster).await? {
                 Answer::Cluster(ClusterView {
                     cluster: Some(cluster),
                     ..

@@ -36,9 +36,7 @@ impl Registry {
             artifact_type,
             page,
         };
-        let answered = self
-            .read_for_pull(Pulled::Changing, query, caller.deadline)
-            .await?;
+        let answered = self.read_for_pull(caller, Pulled::Changing, query).await?;
         let list = match answered.value {
             Answer::Referrers { referrers, next } => ReferrerList {
                 descriptors: referrers.into_iter().map(|view| view.descriptor).collect(),

@@ -27,10 +27,7 @@ impl Registry {
         caller: &Caller,
         page: Page<RepositoryName>,
     ) -> Result<Listed<RepositoryName>, Error> {
-        match self
-            .read(Query::Repositories(page), caller.deadline)
-            .await?
-        {
+        match self.read(caller, Query::Repositories(page)).await? {
             Answer::Repositories { repositories, more } => {
                 let items = repositories.into_iter().map(|view| view.name).collect();
                 Ok(Listed { items, more })

@@ -24,9 +24,7 @@ impl Registry {
             repository: repository.clone(),
             page,
         };
-        let answered = self
-            .read_for_pull(Pulled::Changing, query, caller.deadline)
-            .await?;
+        let answered = self.read_for_pull(caller, Pulled::Changing, query).await?;
         match answered.value {
             Answer::Tags { tags, more } => {
                 let items = tags.into_iter().map(|view| view.tag).collect();

@@ -41,10 +41,10 @@ impl Registry {
             repository: repository.clone(),
             digest,
             from,
-            principal: caller.principal.clone(),
+            principal: caller.principal(),
         });
         steps::reach(steps::MOUNT_BEFORE_ENTRY);
-        let reply = self.propose(command, caller.deadline).await?;
+        let reply = self.propose(caller, command).await?;
         steps::reach(steps::MOUNT_AFTER_ENTRY);
         match reply {
             Reply::Mounted { size } => {

@@ -53,10 +53,10 @@ impl Registry {
             algorithm,
             part_size: self.settings().part_size,
             write,
-            principal: caller.principal.clone(),
+            principal: caller.principal(),
         });
         steps::reach(steps::OPEN_BEFORE_ENTRY);
-        let reply = self.propose(command, caller.deadline).await?;
+        let reply = self.propose(caller, command).await?;
         steps::reach(steps::OPEN_AFTER_ENTRY);
         match reply {
             Reply::UploadCreated { grant } => Ok((upload, grant)),

@@ -18,17 +18,23 @@ use oci::{RepositoryName, UploadId};
 use ports::{BlobFailure, StagedBytes, Target};
 use tokio::task::JoinHandle;
 
-use crate::{Error, Registry, steps};
+use crate::{Caller, Error, Registry, steps};
 
 /// So many parts of one upload are on their way at once. With the one that is being filled, an upload holds at most
 /// one more than this of the node's budget of memory.
 const IN_FLIGHT_MAX: usize = 2;
 
+/// Which upload is written to, and for whom.
+pub(crate) struct UploadHandle {
+    pub(crate) registry: Registry,
+    pub(crate) caller: Caller,
+    pub(crate) repository: RepositoryName,
+    pub(crate) upload: UploadId,
+}
+
 /// The parts of one writer.
 pub(crate) struct PartStream {
-    registry: Registry,
-    repository: RepositoryName,
-    upload: UploadId,
+    of: UploadHandle,
     epoch: Epoch,
     key: ObjectKey,
     multipart: Option<MultipartId>,
@@ -63,16 +69,9 @@ pub(crate) struct PartsNews {
 }
 
 impl PartStream {
-    pub(crate) fn new(
-        registry: Registry,
-        repository: RepositoryName,
-        upload: UploadId,
-        grant: &WriteGrant,
-    ) -> PartStream {
+    pub(crate) fn new(of: UploadHandle, grant: &WriteGrant) -> PartStream {
         PartStream {
-            registry,
-            repository,
-            upload,
+            of,
             epoch: grant.epoch,
             key: grant.key.clone(),
             multipart: grant.multipart.clone(),
@@ -109,7 +108,8 @@ impl PartStream {
         while self.in_flight.len() >= IN_FLIGHT_MAX {
             self.join_first().await?;
         }
-        if self.unrecorded.len() >= self.registry.settings().checkpoint_every_parts.max(1) as usize
+        if self.unrecorded.len()
+            >= self.of.registry.settings().checkpoint_every_parts.max(1) as usize
         {
             self.checkpoint().await?;
         }
@@ -176,16 +176,17 @@ impl PartStream {
             && !self.unrecorded.is_empty()
             && let Err(error) = self.checkpoint().await
         {
-            tracing::debug!(upload = %self.upload, %error, "the last checkpoint of a broken request was not kept");
+            tracing::debug!(upload = %self.of.upload, %error, "the last checkpoint of a broken request was not kept");
         }
         if let Some(multipart) = self.multipart.filter(|_| !self.told) {
             let aborted = self
+                .of
                 .registry
                 .blobs()
                 .abort_multipart(&self.key, &multipart)
                 .await;
             if let Err(error) = aborted {
-                tracing::debug!(upload = %self.upload, %error, "an unused multipart upload was left to the collector");
+                tracing::debug!(upload = %self.of.upload, %error, "an unused multipart upload was left to the collector");
             }
         }
     }
@@ -198,14 +199,14 @@ impl PartStream {
         }
         if self.next_number > self.reserved_until || self.next_number > PART_NUMBER_MAX {
             return Err(Error::BlobTooLarge {
-                max: self.registry.settings().blob_size_max,
+                max: self.of.registry.settings().blob_size_max,
             });
         }
         let multipart = match &self.multipart {
             Some(multipart) => multipart.clone(),
             None => {
                 steps::reach(steps::WRITE_BEFORE_MULTIPART);
-                let begun = self.registry.blobs().begin_multipart(&self.key).await?;
+                let begun = self.of.registry.blobs().begin_multipart(&self.key).await?;
                 steps::reach(steps::WRITE_AFTER_MULTIPART);
                 self.multipart.insert(begun).clone()
             }
@@ -232,7 +233,7 @@ impl PartStream {
         let part = joined
             .map_err(|error| Error::internal(format!("storing a part broke off: {error}")))??;
         self.unrecorded.push(part);
-        let every = self.registry.settings().checkpoint_every_parts.max(1) as usize;
+        let every = self.of.registry.settings().checkpoint_every_parts.max(1) as usize;
         let bound = every + IN_FLIGHT_MAX;
         marks::note("parts without an entry", self.unrecorded.len(), bound);
         self.durable = first.end;
@@ -253,8 +254,8 @@ impl PartStream {
         };
         let news = self.take_news();
         let command = Command::Checkpoint(Checkpoint {
-            repository: self.repository.clone(),
-            upload: self.upload,
+            repository: self.of.repository.clone(),
+            upload: self.of.upload,
             epoch: self.epoch,
             progress,
             parts: news.parts,
@@ -262,8 +263,9 @@ impl PartStream {
             reserve,
         });
         steps::reach(steps::WRITE_BEFORE_CHECKPOINT);
-        let deadline = self.registry.deadline_from_now();
-        let reply = self.registry.propose(command, deadline).await?;
+        let registry = &self.of.registry;
+        let caller = registry.afresh(&self.of.caller);
+        let reply = registry.propose(&caller, command).await?;
         steps::reach(steps::WRITE_AFTER_CHECKPOINT);
         match reply {
             Reply::Checkpointed { reserved_until } => {

@@ -7,6 +7,7 @@
 //! Spec: distribution-spec 1.1, "Pulling blobs"; design, "What holds a manifest, and what holds a blob".
 
 use futures::StreamExt;
+use metadata::access::{AccessAnswer, AccessQuery, Need, Right};
 use metadata::{Answer, BlobView, Command, ObjectKey, Query, Reply};
 use oci::{Digest, RepositoryName};
 use ports::{ByteSpan, ByteStream};
@@ -51,9 +52,7 @@ impl Registry {
             repository: repository.clone(),
             digest: *digest,
         };
-        let answered = self
-            .read_for_pull(Pulled::ByDigest, query, caller.deadline)
-            .await?;
+        let answered = self.read_for_pull(caller, Pulled::ByDigest, query).await?;
         let view = match answered.value {
             Answer::Blob(view) => view,
             Answer::RepositoryUnknown => return Err(Error::NameUnknown),
@@ -117,6 +116,18 @@ impl Registry {
         }
     }
 
+    /// Whether the caller may push, which a proof alone does not always tell.
+    async fn may_push(&self, caller: &Caller, repository: &RepositoryName) -> Result<bool, Error> {
+        let need = Need::Repository(repository.clone(), Right::Push);
+        let query = AccessQuery::Rights { needs: vec![need] };
+        match self.ask_access(caller, query).await? {
+            Some(AccessAnswer::Rights(rights)) => Ok(rights == [true]),
+            other => Err(Error::internal(format!(
+                "no answer about rights: {other:?}"
+            ))),
+        }
+    }
+
     async fn renew(
         &self,
         caller: &Caller,
@@ -128,7 +139,13 @@ impl Registry {
             repository: repository.clone(),
             digest: *digest,
         };
-        match (self.propose(command, caller.deadline).await, renewal) {
+        match self.may_push(caller, repository).await {
+            // Who cannot push makes no use of the grace.
+            Ok(false) => return Ok(()),
+            Err(_) if renewal == Renewal::Required => return Err(self.not_renewed()),
+            Ok(true) | Err(_) => {}
+        }
+        match (self.propose(caller, command).await, renewal) {
             (Ok(Reply::Done), _) => Ok(()),
             // It went between the look-up and the entry.
             (Ok(Reply::Refused(_)), _) | (Err(_), Renewal::Required) => Err(Error::BlobUnknown),

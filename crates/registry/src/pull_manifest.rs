@@ -49,7 +49,7 @@ impl Registry {
             Reference::Digest(_) => Pulled::ByDigest,
             Reference::Tag(_) => Pulled::Changing,
         };
-        let answered = self.read_for_pull(pulled, query, caller.deadline).await?;
+        let answered = self.read_for_pull(caller, pulled, query).await?;
         let view = match answered.value {
             Answer::Manifest(view) => *view,
             Answer::RepositoryUnknown => return Err(Error::NameUnknown),

@@ -60,8 +60,7 @@ impl Registry {
         match stored.await {
             Ok(stored) => Ok(stored),
             Err(error) => {
-                let mut caller = caller.clone();
-                caller.deadline = self.deadline_from_now();
+                let caller = self.afresh(caller);
                 if let Err(left) = self.cancel_upload(&caller, repository, upload).await {
                     tracing::debug!(%upload, %left, "the upload of a failed push is left to expire");
                 }

@@ -88,22 +88,22 @@ impl Registry {
             check(caller, repository, push)?
         };
         command.sparse = self.settings().sparse_images == SparseImages::Marked;
-        let (registry, deadline) = (self.clone(), caller.deadline);
-        self.owned(async move { registry.put_checked_manifest(command, deadline).await })
+        let (registry, caller) = (self.clone(), caller.clone());
+        self.owned(async move { registry.put_checked_manifest(&caller, command).await })
             .await
     }
 
     /// Proposes the manifest; `command` has its payload inline, whatever its size.
     async fn put_checked_manifest(
         &self,
+        caller: &Caller,
         command: PutManifest,
-        deadline: Deadline,
     ) -> Result<ManifestStored, Error> {
         loop {
             let mut attempt = command.clone();
-            let object = self.store_large(&mut attempt, deadline).await?;
+            let object = self.store_large(&mut attempt, caller.deadline).await?;
             steps::reach(steps::MANIFEST_BEFORE_ENTRY);
-            let reply = self.propose(Command::PutManifest(attempt), deadline).await;
+            let reply = self.propose(caller, Command::PutManifest(attempt)).await;
             steps::reach(steps::MANIFEST_AFTER_ENTRY);
             match reply {
                 Ok(Reply::ManifestPut { created, absent }) => {
@@ -114,7 +114,7 @@ impl Registry {
                     return Ok(stored(command, true, 0));
                 }
                 Ok(Reply::Refused(Refusal::DeletionInProgress)) => {
-                    self.finish_deletion(&command, deadline).await?;
+                    self.finish_deletion(caller, &command).await?;
                 }
                 Ok(other) => return Err(Error::unexpected_reply(other)),
                 Err(error) => {
@@ -146,19 +146,11 @@ impl Registry {
         Ok(Some(key))
     }
 
-    /// Goes on with a deletion of the same manifest that somebody began.
-    async fn finish_deletion(
-        &self,
-        command: &PutManifest,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
+    /// Goes on with a deletion of the same manifest that somebody began: whoever pushes need not be allowed to delete.
+    async fn finish_deletion(&self, caller: &Caller, command: &PutManifest) -> Result<(), Error> {
+        let finishing = Caller::finishing_for(caller.principal(), caller.deadline);
         let ended = self
-            .end_manifest_link(
-                &command.repository,
-                command.digest,
-                &command.principal,
-                deadline,
-            )
+            .end_manifest_link(&finishing, &command.repository, command.digest)
             .await;
         match ended {
             Ok(()) | Err(Error::ManifestUnknown | Error::NameUnknown) => Ok(()),
@@ -248,7 +240,7 @@ fn check(
         precondition: push.precondition,
         idempotency_key: push.idempotency_key,
         sparse: false,
-        principal: caller.principal.clone(),
+        principal: caller.principal(),
     })
 }
 

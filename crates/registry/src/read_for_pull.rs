@@ -3,10 +3,10 @@
 //! It must never be used by what writes, and never gives a stale "no": what this node has not heard of may exist.
 //! PROTOCOLS, "Reads", rule 2.
 
+use metadata::access::Denial;
 use metadata::{Answer, Query};
-use ports::Deadline;
 
-use crate::{Error, Registry, Served, StaleReads};
+use crate::{Caller, Error, Registry, Served, StaleReads};
 
 /// What is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,9 @@ impl Registry {
     /// An answer to a pull.
     pub(crate) async fn read_for_pull(
         &self,
+        caller: &Caller,
         pulled: Pulled,
         query: Query,
-        deadline: Deadline,
     ) -> Result<Served<Answer>, Error> {
         let may_be_stale = match self.settings().stale_reads {
             StaleReads::All => true,
@@ -31,19 +31,23 @@ impl Registry {
             StaleReads::Never => false,
         };
         if !may_be_stale {
-            let value = self.read(query, deadline).await?;
+            let value = self.read(caller, query).await?;
             return Ok(Served {
                 value,
                 stale: false,
             });
         }
+        let (query, deadline) = (caller.asks(query), caller.deadline);
         let answered = self.metadata().read_even_stale(query, deadline).await;
         let answered = answered.map_err(|failure| self.unanswered(failure))?;
         match answered.answer {
-            Answer::Absent | Answer::RepositoryUnknown if answered.stale => {
+            // Who has not said who they are is asked to all the same.
+            Answer::Absent | Answer::RepositoryUnknown | Answer::Denied(Denial::NotAllowed)
+                if answered.stale =>
+            {
                 Err(Error::Unavailable {
                     retry_after: self.settings().retry_after,
-                    reason: "nobody confirms that it is absent".to_owned(),
+                    reason: "nobody confirms that it is absent, or closed to them".to_owned(),
                 })
             }
             value => Ok(Served {

@@ -132,15 +132,15 @@ impl Sweeper {
     /// Those of the log and the store; what was due is due still.
     pub async fn step(&mut self) -> Result<usize, Error> {
         let registry = self.registry.clone();
-        let deadline = registry.deadline_from_now();
-        let now = self.clock.now(&registry, deadline).await?.time;
+        let caller = registry.itself();
+        let now = self.clock.now(&registry, caller.deadline).await?.time;
         let limit = registry
             .settings()
             .sweep_batch
             .clamp(1, DELETIONS_PER_ENTRY_MAX);
         let query = Query::DueDeletions { limit, now };
         // Confirmed: what was due in an older state may have been restored since.
-        let objects = match registry.read(query, deadline).await? {
+        let objects = match registry.read(&caller, query).await? {
             Answer::Deletions { objects } => objects,
             other => return Err(Error::unexpected_answer(&other)),
         };
@@ -170,7 +170,7 @@ impl Registry {
         steps::reach(steps::SWEEP_AFTER_DELETE);
         let count = keys.len();
         let command = Command::ObjectsDeleted { keys };
-        let reply = self.propose(command, self.deadline_from_now()).await?;
+        let reply = self.propose(&self.itself(), command).await?;
         steps::reach(steps::SWEEP_AFTER_ENTRY);
         match reply {
             Reply::Done => {

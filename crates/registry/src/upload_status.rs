@@ -8,7 +8,6 @@
 
 use metadata::{Answer, Command, Query, Reply, UploadView};
 use oci::{RepositoryName, UploadId};
-use ports::Deadline;
 
 use crate::{Caller, Error, Registry, UploadStatus};
 
@@ -24,9 +23,7 @@ impl Registry {
         repository: &RepositoryName,
         upload: UploadId,
     ) -> Result<UploadStatus, Error> {
-        let view = self
-            .upload_view(repository, upload, caller.deadline)
-            .await?;
+        let view = self.upload_view(caller, repository, upload).await?;
         if view.finished.is_some() {
             return Err(Error::UploadUnknown);
         }
@@ -46,7 +43,7 @@ impl Registry {
             repository: repository.clone(),
             upload,
         };
-        match self.propose(command, caller.deadline).await? {
+        match self.propose(caller, command).await? {
             Reply::Acknowledged { offset } => Ok(UploadStatus { upload, offset }),
             other => Err(Error::unexpected_reply(other)),
         }
@@ -55,15 +52,15 @@ impl Registry {
     /// The upload as the log has it. Never from a stale state: an offset must be the latest.
     pub(crate) async fn upload_view(
         &self,
+        caller: &Caller,
         repository: &RepositoryName,
         upload: UploadId,
-        deadline: Deadline,
     ) -> Result<UploadView, Error> {
         let query = Query::Upload {
             repository: repository.clone(),
             upload,
         };
-        match self.read(query, deadline).await? {
+        match self.read(caller, query).await? {
             Answer::Upload(view) => Ok(*view),
             Answer::RepositoryUnknown | Answer::Absent => Err(Error::UploadUnknown),
             other => Err(Error::unexpected_answer(&other)),

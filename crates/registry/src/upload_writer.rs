@@ -10,12 +10,12 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use metadata::{ClusterId, Epoch, ObjectKey, Part, Progress, TailObject, WriteGrant};
-use oci::{Algorithm, Digest, RepositoryName, UploadId};
+use oci::{Algorithm, Digest, UploadId};
 use ports::{ByteSpan, StagedBytes, Target};
 
 use crate::body_reader::BodyReader;
 use crate::hash_pipeline::HashPipeline;
-use crate::part_stream::{PartStream, PartsNews};
+use crate::part_stream::{PartStream, PartsNews, UploadHandle};
 use crate::{Error, Registry, steps};
 
 /// One request's hold on an upload.
@@ -50,10 +50,8 @@ impl Written {
 
 impl UploadWriter {
     pub(crate) fn new(
-        registry: Registry,
+        handle: UploadHandle,
         cluster: ClusterId,
-        repository: RepositoryName,
-        upload: UploadId,
         grant: WriteGrant,
     ) -> Result<UploadWriter, Error> {
         let start = &grant.progress;
@@ -62,10 +60,10 @@ impl UploadWriter {
             offset: start.offset,
             tail: start.tail.clone(),
             piece: None,
-            parts: PartStream::new(registry.clone(), repository, upload, &grant),
-            registry,
+            registry: handle.registry.clone(),
             cluster,
-            upload,
+            upload: handle.upload,
+            parts: PartStream::new(handle, &grant),
             grant,
         })
     }

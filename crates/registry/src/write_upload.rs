@@ -16,6 +16,7 @@ use oci::{RepositoryName, UploadId};
 use crate::body_reader::BodyReader;
 use crate::metric::UploadInFlight;
 use crate::owned_task::Presence;
+use crate::part_stream::UploadHandle;
 use crate::upload_writer::{UploadWriter, Written};
 use crate::{Body, Caller, Error, Registry, UploadStatus, steps};
 
@@ -66,7 +67,10 @@ impl Registry {
             writer.end_to_go_on().await
         };
         match written.await {
-            Ok(written) => self.acknowledge(repository, upload, written).await,
+            Ok(written) => {
+                let caller = self.afresh(caller);
+                self.acknowledge(&caller, repository, upload, written).await
+            }
             Err(error) => {
                 writer.abandon(&error).await;
                 Err(error)
@@ -109,9 +113,7 @@ impl Registry {
             (&reply, from)
             && at < *acknowledged
         {
-            let view = self
-                .upload_view(repository, upload, caller.deadline)
-                .await?;
+            let view = self.upload_view(caller, repository, upload).await?;
             if there.is_there() {
                 reply = self
                     .take_epoch(caller, repository, upload, from, view.epoch)
@@ -139,7 +141,7 @@ impl Registry {
             after: Some(after),
         });
         steps::reach(steps::WRITE_BEFORE_EPOCH);
-        let reply = self.propose(command, caller.deadline).await;
+        let reply = self.propose(caller, command).await;
         steps::reach(steps::WRITE_AFTER_EPOCH);
         reply
     }
@@ -153,11 +155,18 @@ impl Registry {
         grant: WriteGrant,
     ) -> Result<UploadWriter, Error> {
         let cluster = self.cluster_id(caller.deadline).await?;
-        UploadWriter::new(self.clone(), cluster, repository.clone(), upload, grant)
+        let handle = UploadHandle {
+            registry: self.clone(),
+            caller: caller.clone(),
+            repository: repository.clone(),
+            upload,
+        };
+        UploadWriter::new(handle, cluster, grant)
     }
 
     async fn acknowledge(
         &self,
+        caller: &Caller,
         repository: &RepositoryName,
         upload: UploadId,
         written: Written,
@@ -171,9 +180,8 @@ impl Registry {
             parts: written.news.parts,
             multipart: written.news.multipart,
         });
-        let deadline = self.deadline_from_now();
         steps::reach(steps::WRITE_BEFORE_ACKNOWLEDGE);
-        let reply = self.propose(command, deadline).await;
+        let reply = self.propose(caller, command).await;
         steps::reach(steps::WRITE_AFTER_ACKNOWLEDGE);
         match reply {
             Ok(Reply::Acknowledged { offset }) => Ok(UploadStatus { upload, offset }),
@@ -183,7 +191,7 @@ impl Registry {
             }
             Err(error @ Error::OutcomeUnknown { .. }) => {
                 // Only the log can tell, and it may be there again.
-                let view = self.upload_view(repository, upload, deadline).await;
+                let view = self.upload_view(caller, repository, upload).await;
                 match view {
                     Ok(view) if view.epoch == epoch && view.acknowledged == offset => {
                         Ok(UploadStatus { upload, offset })

@@ -204,7 +204,7 @@ async fn a_deletion_of_ten_thousand_tags_is_finished_before_the_manifest_comes_b
     let begun = world.metadata.commit(Command::DeleteManifest {
         repository: repository(),
         digest,
-        principal: caller().principal,
+        principal: caller().principal(),
     });
     assert_eq!(
         begun,
@@ -285,10 +285,8 @@ async fn looking_at_an_unreferenced_blob_renews_its_grace_once_a_quarter() {
         .unwrap();
     let look = async |may_push| {
         let before = world.metadata.commands().len();
-        let caller = registry::Caller {
-            may_push,
-            ..caller()
-        };
+        let mut caller = caller();
+        caller.may_push = may_push;
         let found = world
             .registry
             .blob(&caller, &repository(), &sha256(&blob))
@@ -338,10 +336,8 @@ async fn a_blob_whose_grace_cannot_be_renewed_is_not_promised_to_who_may_push() 
         .await
         .unwrap();
     let look = async |may_push| {
-        let caller = registry::Caller {
-            may_push,
-            ..caller()
-        };
+        let mut caller = caller();
+        caller.may_push = may_push;
         world
             .registry
             .blob(&caller, &repository(), &sha256(&blob))

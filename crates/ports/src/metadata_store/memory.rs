@@ -68,10 +68,15 @@ impl MemoryMetadataStore {
         content.time = content.time.plus_ms(ms);
     }
 
-    /// What was applied, without the entry that named the cluster.
+    /// What was applied, without the entry that named the cluster, and without who asked for it.
     #[must_use]
     pub fn commands(&self) -> Vec<Command> {
-        self.content.lock().commands.clone()
+        let content = self.content.lock();
+        content
+            .commands
+            .iter()
+            .map(|command| command.unasked().clone())
+            .collect()
     }
 
     /// The state.

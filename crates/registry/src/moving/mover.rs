@@ -17,7 +17,7 @@ use super::pass::{PassFailure, Passes};
 use super::status::MoveWatch;
 use super::store::{MovableStore, Two};
 use crate::log_clock::LogClock;
-use crate::{Caller, Error, Registry, steps};
+use crate::{Error, Registry, steps};
 
 /// Between two looks at what still has to come to the old store.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -145,8 +145,11 @@ impl MoveBegin {
             to: self.to.clone(),
             uploads_idle_ms: u64::try_from(self.uploads_idle_max.as_millis()).unwrap_or(u64::MAX),
         };
-        let deadline = self.registry.deadline_from_now();
-        match self.registry.propose(command, deadline).await? {
+        match self
+            .registry
+            .propose(&self.registry.itself(), command)
+            .await?
+        {
             Reply::Done => {}
             Reply::Refused(Refusal::Invalid { reason }) => return Err(Error::internal(reason)),
             other => return Err(Error::unexpected_reply(other)),
@@ -187,7 +190,7 @@ impl MoveBegin {
     }
 
     async fn view(&self) -> Result<ClusterView, Error> {
-        let caller = Caller::itself(self.registry.deadline_from_now());
+        let caller = self.registry.itself();
         self.registry.cluster(&caller).await
     }
 
@@ -252,7 +255,7 @@ impl Mover {
     /// Goes on to the end, to a step that others have to take first, or to the first failure. May be repeated, and dropped at any
     /// time.
     async fn work(&mut self) -> Result<Worked, PassFailure> {
-        let caller = Caller::itself(self.registry.deadline_from_now());
+        let caller = self.registry.itself();
         let view = self.registry.cluster(&caller).await?;
         let storage = view.storage;
         if storage.generation < self.generation {
@@ -307,8 +310,11 @@ impl Mover {
 
     /// Proposes a step; `false` when it is refused because something has changed.
     async fn proposed(&self, command: Command) -> Result<bool, PassFailure> {
-        let deadline = self.registry.deadline_from_now();
-        match self.registry.propose(command, deadline).await? {
+        match self
+            .registry
+            .propose(&self.registry.itself(), command)
+            .await?
+        {
             Reply::Done => Ok(true),
             Reply::Refused(Refusal::Invalid { reason }) => {
                 tracing::debug!(reason, "a step of the move is not due");
@@ -331,8 +337,8 @@ impl Mover {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeView>, PassFailure> {
-        let deadline = self.registry.deadline_from_now();
-        match self.registry.read(Query::Nodes, deadline).await? {
+        let caller = self.registry.itself();
+        match self.registry.read(&caller, Query::Nodes).await? {
             Answer::Nodes { nodes } => Ok(nodes),
             other => Err(Error::unexpected_answer(&other).into()),
         }
@@ -347,7 +353,7 @@ impl Mover {
             self.blobs_are_copied = true;
         }
         loop {
-            let caller = Caller::itself(self.registry.deadline_from_now());
+            let caller = self.registry.itself();
             let view = self.registry.cluster(&caller).await?;
             if view.storage.moving_to != storage.moving_to || !view.storage.writes_to_new {
                 return Ok(false);
@@ -408,8 +414,8 @@ impl Mover {
                 after,
                 limit: UPLOADS_PER_PAGE,
             });
-            let deadline = self.registry.deadline_from_now();
-            let (uploads, more) = match self.registry.read(query, deadline).await? {
+            let caller = self.registry.itself();
+            let (uploads, more) = match self.registry.read(&caller, query).await? {
                 Answer::Uploads { uploads, more } => (uploads, more),
                 other => return Err(Error::unexpected_answer(&other).into()),
             };

@@ -78,10 +78,10 @@ impl Passes<'_> {
                 after,
                 limit: BLOBS_PER_PAGE,
             };
-            let deadline = self.registry.deadline_from_now();
+            let caller = self.registry.itself();
             let (blobs, more) = match self
                 .registry
-                .read(Query::BlobObjects(page), deadline)
+                .read(&caller, Query::BlobObjects(page))
                 .await?
             {
                 Answer::BlobObjects { blobs, more } => (blobs, more),

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use metadata::{MemoryTables, PrincipalName};
+use metadata::MemoryTables;
+use metadata::access::Asker;
 use oci::{Algorithm, Digest, RepositoryName};
 use ports::blob_store::faulty::{self as faulty_blobs, FaultyBlobStore};
 use ports::blob_store::memory::MemoryBlobStore;
@@ -133,11 +134,8 @@ impl World {
 }
 
 pub fn caller() -> Caller {
-    Caller {
-        principal: PrincipalName::anonymous(),
-        may_push: true,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(10),
-    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    Caller::asking(Asker::anonymous(), true, deadline)
 }
 
 pub fn repository() -> RepositoryName {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metadata::PrincipalName;
+use metadata::access::{Asker, Who};
 use oci::{RepositoryName, Tag};
 use registry::{Caller, Error, Registry};
 use tokio::time::Instant;
@@ -173,11 +174,12 @@ impl Client {
         let Some((registry, life)) = self.world.registry_of(node) else {
             return Told::Unsent;
         };
-        let caller = Caller {
-            principal: self.principal(),
-            may_push: true,
-            deadline: Instant::now() + self.world.plan.settings.hold,
+        let asker = Asker {
+            who: Who::Outside(self.principal()),
+            from: None,
         };
+        let deadline = Instant::now() + self.world.plan.settings.hold;
+        let caller = Caller::asking(asker, true, deadline);
         let vanishes = self.number > 0 && self.dice.hits(25);
         let patience = if vanishes {
             self.world.census.count(Kind::Fault, "client vanishes");
