@@ -8,6 +8,7 @@
 
 mod htpasswd;
 mod key;
+pub mod outside;
 mod password;
 mod remembered;
 mod scope;

@@ -118,6 +118,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("aws-lc-sys", "hashing"),
     ("rcgen", "identity"),
     ("redis", "sessions"),
+    ("ldap3", "auth"),
 ];
 
 /// Libraries whose owner binds what ships only: suites make certificates of their own with them.

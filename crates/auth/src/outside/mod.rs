@@ -1,0 +1,28 @@
+//! Logins and tokens that somebody else checks or gives: an issuer of tokens such as GitLab, OpenID providers, LDAP directories,
+//! and the authorities of client certificates.
+//!
+//! Each of them says who somebody is, never what they may do, but for [`issuer`], whose tokens carry both. Each way ends in the
+//! same small [`Login`], from which the log makes or renews the user. None may cost those anything who come another way: every
+//! call has a deadline, every answer a bound, and who is not answered is not asked again at once.
+//!
+//! Secrets (passwords, client secrets, codes, tokens) never show in an error or in `Debug`.
+
+pub mod certificate;
+#[cfg(test)]
+mod fixture;
+mod form;
+mod https;
+pub mod issuer;
+mod keys;
+pub mod ldap;
+mod login;
+pub mod openid;
+mod proof;
+mod trust;
+
+pub use form::{Form, FormError};
+pub use https::FetchError;
+pub use keys::{KeysError, OutsideKeys};
+pub use login::{GroupRule, Login, LoginError, NameRule};
+pub use proof::ProofError;
+pub use trust::TrustError;
