@@ -88,6 +88,9 @@ const BALANCERS: Need = Need::Debian(&["haproxy", "nginx-light"]);
 
 const HAPROXY: Need = Need::Debian(&["haproxy", "iproute2"]);
 
+/// OpenLDAP's server, and what fills it.
+const DIRECTORY: Need = Need::Debian(&["ldap-utils", "slapd"]);
+
 const FAKETIME: Need = Need::Debian(&["libfaketime"]);
 
 const SUITES: &[Suite] = &[
@@ -131,6 +134,12 @@ const SUITES: &[Suite] = &[
         name: "balancers",
         tests: Tests::Folder("tests/balancers"),
         needs: &[BALANCERS],
+        deadline_minutes: 5,
+    },
+    Suite {
+        name: "logins",
+        tests: Tests::Folder("tests/logins"),
+        needs: &[DIRECTORY],
         deadline_minutes: 5,
     },
     Suite {
