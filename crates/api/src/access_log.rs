@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use front::ClientPlace;
+use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 
 use crate::meter::Meter;
@@ -19,6 +21,7 @@ pub(crate) struct Record {
     id: HeaderValue,
     method: Method,
     uri: Uri,
+    from: Option<ClientPlace>,
     kind: RouteKind,
     status: StatusCode,
     started: Instant,
@@ -32,16 +35,16 @@ impl Record {
     pub(crate) fn begin(
         meter: Arc<Meter>,
         id: HeaderValue,
-        method: Method,
-        uri: Uri,
+        head: &Parts,
         kind: RouteKind,
     ) -> Record {
         meter.began();
         Record {
             meter,
             id,
-            method,
-            uri,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            from: head.extensions.get().cloned(),
             kind,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             started: Instant::now(),
@@ -97,9 +100,12 @@ impl Drop for Record {
             .map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         self.meter
             .ended(self.kind, self.status, took, received, self.sent);
+        let from = self.from.as_ref();
         tracing::info!(
             target: "holdfast::access",
             id = self.id_text(),
+            client = from.map(|from| tracing::field::display(from.address)),
+            scheme = from.map(|from| from.scheme.as_str()),
             method = self.method.as_str(),
             route = self.kind.name(),
             path = self.uri.path(),

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use front::{Arrival, Front};
 use registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,9 @@ impl InProcess {
         let shared = Shared::new(Making {
             registry,
             settings,
+            front: Front::plain(),
             info,
+            reports: Vec::new(),
             metrics: None,
             draining: Arc::new(AtomicBool::new(false)),
             end_bodies: CancellationToken::new(),
@@ -50,6 +53,7 @@ impl InProcess {
     {
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let place = place(&self.shared).await;
-        connection(stream, nobody, place, Arc::clone(&self.shared)).await;
+        let arrival = Arrival::plain(nobody);
+        connection(stream, arrival, place, Arc::clone(&self.shared)).await;
     }
 }

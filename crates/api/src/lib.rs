@@ -38,6 +38,6 @@ mod uploads;
 #[cfg(feature = "in-process")]
 pub use in_process::InProcess;
 pub use meter::describe as describe_metrics;
-pub use pages::Info;
+pub use pages::{Info, Report};
 pub use server::{ServeParts, serve};
 pub use settings::Settings;

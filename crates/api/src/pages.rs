@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -29,10 +29,21 @@ pub struct Info {
     pub addresses: Vec<String>,
 }
 
+/// Something that `/readyz?verbose` tells.
+#[derive(Clone)]
+pub struct Report {
+    /// What it is about, in a word.
+    pub name: &'static str,
+    /// How it stands now, in a line that anybody may read: no paths, hosts or causes.
+    pub tell: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
 /// What the pages show.
 pub(crate) struct PageState {
     pub(crate) registry: Registry,
     pub(crate) info: Info,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) is_tls: bool,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) draining: Arc<AtomicBool>,
     /// Set when it was found to be ready for the first time.
@@ -46,6 +57,7 @@ struct Index<'a> {
     revision: &'a str,
     state: &'static str,
     address: &'a str,
+    is_tls: bool,
 }
 
 /// Whether a path is one of the pages.
@@ -96,6 +108,7 @@ async fn index(State(state): State<Arc<PageState>>, headers: HeaderMap) -> Respo
         revision: state.info.revision.as_deref().unwrap_or("unknown"),
         state: state.readiness().err().unwrap_or("ready"),
         address: asked.unwrap_or(own),
+        is_tls: state.is_tls,
     };
     let html = page.render().expect("rendering into memory does not fail");
     let policy = HeaderValue::from_static(
@@ -112,15 +125,20 @@ async fn index(State(state): State<Arc<PageState>>, headers: HeaderMap) -> Respo
         .into_response()
 }
 
-async fn readyz(State(state): State<Arc<PageState>>) -> Response {
-    match state.readiness() {
-        Ok(()) => "ready\n".into_response(),
-        Err(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            [(header::RETRY_AFTER, "1")],
-            format!("{reason}\n"),
-        )
-            .into_response(),
+async fn readyz(State(state): State<Arc<PageState>>, RawQuery(query): RawQuery) -> Response {
+    let readiness = state.readiness();
+    let mut text = format!("{}\n", readiness.err().unwrap_or("ready"));
+    if query.is_some_and(|query| query == "verbose" || query.starts_with("verbose=")) {
+        for report in &state.reports {
+            text.push_str(&format!("{}: {}\n", report.name, (report.tell)()));
+        }
+    }
+    match readiness {
+        Ok(()) => text.into_response(),
+        Err(_) => {
+            let soon = [(header::RETRY_AFTER, "1")];
+            (StatusCode::SERVICE_UNAVAILABLE, soon, text).into_response()
+        }
     }
 }
 

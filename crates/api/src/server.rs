@@ -1,6 +1,6 @@
 //! Connections: accepted, limited, served, drained.
 //!
-//! HTTP/1.1 and HTTP/2 with prior knowledge on one port. A stop is polite: readiness fails first, new connections are
+//! HTTP/1.1 and HTTP/2, by TLS or without, on one port; what comes before HTTP is `front`'s. A stop is polite: readiness fails first, new connections are
 //! taken for the drain delay, then every reply says that it is the last of its connection, and what is in flight is
 //! finished within the drain deadline. Then bodies that still come are ended, so that uploads keep what came, and what is
 //! left is cut. A connection ends with FIN: what a client sends meanwhile is read away. PROTOCOLS, "The balancer's part".
@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use front::{Arrival, Front, Transport};
 use futures::FutureExt as _;
-use hyper::Version;
+use hyper::body::Incoming;
 use hyper::header::CONNECTION;
 use hyper::service::service_fn;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -28,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::lingering::Lingering;
 use crate::meter::Meter;
-use crate::pages::{self, Info, PageState};
+use crate::pages::{self, Info, PageState, Report};
 use crate::passing_on::PassedOn;
 use crate::reply;
 use crate::service::Service;
@@ -68,8 +70,12 @@ pub struct ServeParts {
     pub registry: Registry,
     /// Limits and times.
     pub settings: Settings,
+    /// What connections go through before they speak HTTP.
+    pub front: Front,
     /// What the page for people shows.
     pub info: Info,
+    /// What `/readyz?verbose` tells beyond whether the node is ready.
+    pub reports: Vec<Report>,
     /// What `/metrics` renders; without it there is no such page.
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server is to stop.
@@ -89,7 +95,9 @@ pub async fn serve(parts: ServeParts) {
         listeners,
         registry,
         settings,
+        front,
         info,
+        reports,
         metrics,
         shutdown,
         without_delay,
@@ -100,7 +108,9 @@ pub async fn serve(parts: ServeParts) {
     let shared = Arc::new(Shared::new(Making {
         registry,
         settings,
+        front,
         info,
+        reports,
         metrics: metrics.clone(),
         draining: Arc::clone(&draining),
         end_bodies: end_bodies.clone(),
@@ -144,7 +154,9 @@ pub async fn serve(parts: ServeParts) {
 pub(crate) struct Making {
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
+    pub(crate) front: Front,
     pub(crate) info: Info,
+    pub(crate) reports: Vec<Report>,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) end_bodies: CancellationToken,
@@ -159,6 +171,7 @@ pub(crate) struct Shared {
     refusals: Arc<Semaphore>,
     meter: Arc<Meter>,
     settings: Settings,
+    front: Front,
     /// Cancelled when each reply is to be the last of its connection.
     last_reply: CancellationToken,
     /// Cancelled when connections are to end at once.
@@ -173,6 +186,8 @@ impl Shared {
         let state = PageState {
             registry: making.registry.clone(),
             info: making.info,
+            reports: making.reports,
+            is_tls: making.front.tls().is_some(),
             metrics: making.metrics,
             draining: making.draining,
             was_ready: AtomicBool::new(false),
@@ -191,6 +206,7 @@ impl Shared {
             connections: Arc::new(Semaphore::new(settings.connections_max)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             meter,
+            front: making.front,
             last_reply: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -207,8 +223,36 @@ impl Shared {
     fn take_on(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Without it the last bytes of a reply wait for an acknowledgement of those before.
         let _ = stream.set_nodelay(true);
-        let serving = connection(stream, peer, place, Arc::clone(self));
-        self.tasks.spawn(serving);
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Some((stream, arrival)) = shared.receive(stream, peer).await {
+                connection(stream, arrival, place, shared).await;
+            }
+        });
+    }
+
+    /// The connection with what comes before HTTP behind it, unless it is refused or the server stops meanwhile.
+    async fn receive(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<(Transport<TcpStream>, Arrival)> {
+        let is_late = async {
+            self.last_reply.cancelled().await;
+            tokio::time::sleep(FIRST_WORD_MAX).await;
+        };
+        tokio::select! {
+            biased;
+            received = self.front.receive(stream, peer) => match received {
+                Ok(received) => Some(received),
+                Err(refused) => {
+                    tracing::debug!(%peer, %refused, "a connection was refused");
+                    None
+                }
+            },
+            () = is_late => None,
+            () = self.cut.cancelled() => None,
+        }
     }
 }
 
@@ -303,7 +347,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn connection<S>(stream: S, peer: SocketAddr, place: Place, shared: Arc<Shared>)
+pub(crate) async fn connection<S>(stream: S, arrival: Arrival, place: Place, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -311,8 +355,12 @@ where
     let spoke = Arc::new(AtomicBool::new(false));
     let is_left = Arc::new(AtomicBool::new(false));
     let serves = place.serves;
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         spoke.store(true, Ordering::Relaxed);
+        let from = shared
+            .front
+            .place(&arrival, request.uri(), request.headers());
+        request.extensions_mut().insert(from);
         let (shared, is_left) = (Arc::clone(&shared), Arc::clone(&is_left));
         async move {
             let is_http1 = request.version() < Version::HTTP_2;
@@ -362,7 +410,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, error, "a connection ended with an error");
+        tracing::debug!(peer = %arrival.peer, error, "a connection ended with an error");
     }
     shared.meter.disconnected();
     drop(place);

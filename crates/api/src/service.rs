@@ -159,13 +159,7 @@ impl Service {
             route::kind(path)
         };
         let id = self.ids.id(&head.headers);
-        Record::begin(
-            Arc::clone(&self.meter),
-            id,
-            head.method.clone(),
-            head.uri.clone(),
-            kind,
-        )
+        Record::begin(Arc::clone(&self.meter), id, head, kind)
     }
 
     /// Answers when it is the request's turn.

@@ -97,6 +97,8 @@ impl Fixture {
             listeners: vec![listener],
             registry,
             settings,
+            front: front::Front::plain(),
+            reports: Vec::new(),
             info: Info {
                 version: "1.2.3".into(),
                 revision: Some("abcdef".into()),
