@@ -115,6 +115,15 @@ pub struct ServeArguments {
         help = "Where the other nodes reach this one [default: as before, or port 5050 of this machine]"
     )]
     pub peer_address: Option<String>,
+    /// Speaks TLS: with `files` (tls.certificate, tls.key), or with a certificate that the node signs itself; or not
+    #[arg(long, value_name = "MODE", value_parser = ["self-signed", "files", "off"])]
+    pub tls: Option<String>,
+    /// A name or address that the self-signed certificate is for, too; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub tls_name: Vec<String>,
+    /// Listens without TLS where other machines reach it
+    #[arg(long)]
+    pub allow_plain_http: bool,
     /// Ends at once when standard input ends, so that a node does not outlive the program that started it
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
@@ -139,6 +148,19 @@ impl ServeArguments {
         }
         if let Some(address) = &self.peer_address {
             flag("--peer-address", "cluster.peer_address", address.clone());
+        }
+        if let Some(mode) = &self.tls {
+            flag("--tls", "tls.mode", mode.clone());
+        }
+        if !self.tls_name.is_empty() {
+            flag("--tls-name", "tls.names", self.tls_name.join(","));
+        }
+        if self.allow_plain_http {
+            flag(
+                "--allow-plain-http",
+                "server.allow_plain_http",
+                "true".to_owned(),
+            );
         }
         given
     }

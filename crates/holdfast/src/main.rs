@@ -56,7 +56,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Cluster(command) => cluster_command::run(&command),
         Command::Config(ConfigCommand::Show(arguments)) => print(&load(&arguments)?.show()),
         Command::Config(ConfigCommand::Check(arguments)) => {
-            load(&arguments)?;
+            let settings = load(&arguments)?.settings;
+            serve::check_exposure(&settings.server.listen, &settings)?;
             print("the configuration is right\n")
         }
         Command::Config(ConfigCommand::Reference) => print(&config::reference()),

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use blobs::StorageKind;
+use front::{ClientCertificates, ProxyProtocol};
 use metadata::PART_NUMBER_MAX;
 
 use super::parts::storage_settings;
-use super::settings::{S3, Settings};
+use super::settings::{S3, Settings, TlsMode};
 use super::value::ByteSize;
 
 /// What fits into as many parts as there may be.
@@ -32,9 +33,55 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
             "cluster.bootstrap_expect needs cluster.join, to find the others, and cluster.bootstrap_secret or cluster.bootstrap_secret_file, to know them".to_owned(),
         );
     }
+    found.append(&mut of_client_port(settings));
     found.append(&mut storage_settings(settings, Path::new("")).problems());
     if settings.storage.kind == StorageKind::S3 {
         found.append(&mut unreadable_files(&settings.s3));
+    }
+    found
+}
+
+/// What is wrong at the port of clients.
+fn of_client_port(settings: &Settings) -> Vec<String> {
+    let (server, tls) = (&settings.server, &settings.tls);
+    let mode = TlsMode::in_effect(settings);
+    let asks_clients = tls.client_certificates != ClientCertificates::Off;
+    let has_file = tls.certificate.is_some() || tls.key.is_some();
+    let wrong = [
+        (
+            server.proxy_protocol != ProxyProtocol::Off && server.trusted_proxies.is_empty(),
+            "server.proxy_protocol needs server.trusted_proxies: a PROXY header is believed from those only",
+        ),
+        (
+            mode == TlsMode::Files && tls.certificate.is_none(),
+            "tls.mode = \"files\" needs tls.certificate",
+        ),
+        (
+            mode != TlsMode::Files && has_file,
+            "tls.certificate and tls.key belong together, and to tls.mode = \"files\"",
+        ),
+        (
+            asks_clients && mode == TlsMode::Off,
+            "tls.client_certificates needs TLS: set tls.certificate, or tls.mode = \"self-signed\"",
+        ),
+        (
+            asks_clients != tls.client_authorities.is_some(),
+            "tls.client_certificates and tls.client_authorities belong together: whether certificates of clients are asked for, and who signs them",
+        ),
+    ];
+    let mut found: Vec<String> = wrong
+        .into_iter()
+        .filter(|(is_wrong, _)| *is_wrong)
+        .map(|(_, what)| what.to_owned())
+        .collect();
+    for (key, file) in [
+        ("tls.certificate", &tls.certificate),
+        ("tls.key", &tls.key),
+        ("tls.client_authorities", &tls.client_authorities),
+    ] {
+        if let Some(why) = file.as_deref().and_then(unreadable) {
+            found.push(format!("{key}: {why}"));
+        }
     }
     found
 }

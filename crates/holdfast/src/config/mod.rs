@@ -15,10 +15,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-pub use parts::{FIRST_NODE, api_settings, member_config, registry_settings, storage_settings};
+pub use parts::{
+    FIRST_NODE, api_settings, front_settings, member_config, registry_settings, speaks_tls,
+    storage_settings, tls_settings,
+};
 pub use reference::reference;
 pub use section::Effective;
-pub use settings::{LogFormat, Settings};
+pub use settings::{LogFormat, Settings, TlsMode};
 pub use value::ByteSize;
 
 use layers::Layers;

@@ -6,7 +6,7 @@ use blobs::{FolderSettings, S3Settings, StorageSettings};
 use metadata_raft::MemberConfig;
 
 use super::check::largest_blob;
-use super::settings::{S3, Settings};
+use super::settings::{S3, Settings, TlsMode};
 use super::value::{ByteSize, Span};
 
 /// The most objects that are removed at once; S3 takes a thousand.
@@ -38,6 +38,35 @@ pub fn api_settings(settings: &Settings) -> api::Settings {
         page_size_max: count(server.page_size_max),
         cors_write_origins: server.cors_write_origins.clone(),
         chunk_bytes_min: server.chunk_bytes_min.0,
+    }
+}
+
+/// What the port of clients is told: whom to believe, and for how long to wait.
+pub fn front_settings(settings: &Settings) -> front::FrontSettings {
+    let server = &settings.server;
+    front::FrontSettings {
+        trusted_proxies: server.trusted_proxies.clone(),
+        proxy_protocol: server.proxy_protocol,
+        forwarded_by: server.forwarded_by,
+        handshake_timeout: settings.tls.handshake_timeout.0,
+    }
+}
+
+/// Whether the port of clients speaks TLS.
+pub fn speaks_tls(settings: &Settings) -> bool {
+    TlsMode::in_effect(settings) != TlsMode::Off
+}
+
+/// What TLS is spoken with: the files that are set, or the node's own with its key.
+pub fn tls_settings(settings: &Settings, own: Option<PathBuf>) -> front::TlsSettings {
+    let tls = &settings.tls;
+    let certificate = own.or_else(|| tls.certificate.clone()).unwrap_or_default();
+    front::TlsSettings {
+        key: tls.key.clone().unwrap_or_else(|| certificate.clone()),
+        certificate,
+        client_authorities: tls.client_authorities.clone(),
+        client_certificates: tls.client_certificates,
+        version_min: tls.min_version,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use blobs::settings::{Checksums, CredentialsFrom, Encryption};
 use blobs::{Secret, StorageKind};
+use front::{ClientCertificates, ForwardedBy, Networks, ProxyProtocol, TlsVersion};
 use identity::Role;
 use registry::{SparseImages, StaleReads};
 
@@ -53,6 +54,52 @@ words! { Checksums { Auto = "auto", Always = "always", Never = "never", } form "
 words! { StaleReads { All = "all", Digest = "digest", Never = "never", } form "`all`, `digest` or `never`" }
 
 words! { Role { Member = "member", Gateway = "gateway", } form "`member` or `gateway`" }
+
+/// What TLS is spoken with at the port of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// With files, if a certificate is set.
+    Auto,
+    /// There is none.
+    Off,
+    /// With the files that are set.
+    Files,
+    /// With a certificate that the node signs itself.
+    SelfSigned,
+}
+
+impl TlsMode {
+    /// What these settings come to: never [`TlsMode::Auto`].
+    pub fn in_effect(settings: &Settings) -> TlsMode {
+        match (settings.tls.mode, &settings.tls.certificate) {
+            (TlsMode::Auto, Some(_)) => TlsMode::Files,
+            (TlsMode::Auto, None) => TlsMode::Off,
+            (mode, _) => mode,
+        }
+    }
+}
+
+words! {
+    TlsMode { Auto = "auto", Off = "off", Files = "files", SelfSigned = "self-signed", }
+    form "`auto`, `off`, `files` or `self-signed`"
+}
+
+words! {
+    ClientCertificates { Off = "off", Optional = "optional", Required = "required", }
+    form "`off`, `optional` or `required`"
+}
+
+words! { TlsVersion { Tls12 = "1.2", Tls13 = "1.3", } form "`1.2` or `1.3`" }
+
+words! {
+    ProxyProtocol { Off = "off", Optional = "optional", Required = "required", }
+    form "`off`, `optional` or `required`"
+}
+
+words! {
+    ForwardedBy { XForwarded = "x-forwarded", Forwarded = "forwarded", }
+    form "`x-forwarded` or `forwarded`"
+}
 
 words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
@@ -104,6 +151,43 @@ sections! {
         drain_delay: Span = "5s" in "0s" ..= "10m";
         /// After that, how long requests in flight may take before they are cut. Uploads that are cut can be resumed.
         drain_timeout: Span = "10m" in "0s" ..= "24h";
+        /// Whether addresses that other machines reach may be listened on without TLS. `--allow-plain-http` sets it.
+        allow_plain_http: bool = "false";
+        /// The networks of the proxies in front, such as `10.0.0.0/8` or `192.0.2.7`. What they say of where a client
+        /// comes from is believed; what anybody else says of it is not.
+        trusted_proxies: Networks = "";
+        /// Whether trusted proxies begin each connection with a PROXY header (version 1 or 2), which says for whom they
+        /// connect. With `optional` a connection of theirs without one is theirs; with `required` it is ended. Others
+        /// are never asked for one, and one that they send is not understood.
+        proxy_protocol: ProxyProtocol = "off";
+        /// Which headers the trusted proxies set: `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, or
+        /// `Forwarded`. The other kind is what a client wrote, and is not read.
+        forwarded_by: ForwardedBy = "x-forwarded";
+    }
+
+    /// TLS at the port of clients: [tls.md](../tls.md).
+    tls: Tls as "tls" {
+        /// With what TLS is spoken: `files` (`certificate` and `key`), `self-signed` (a certificate that the node signs
+        /// and renews itself, whose authority clients have to trust), or `off`. `auto`: `files` when `certificate` is
+        /// set, else `off`. `--tls` sets it.
+        mode: TlsMode = "auto";
+        /// The certificate with its chain, the server's own first, in PEM. The files of TLS are looked at every two
+        /// seconds and upon SIGHUP; new connections get what is new, and files that cannot be used change nothing.
+        certificate: Option<PathBuf> = "";
+        /// The private key of the certificate, in PEM. Not set: it is in the certificate's file.
+        key: Option<PathBuf> = "";
+        /// What else the certificate of `self-signed` is for, beside the addresses that are listened on, the machine's
+        /// name and `localhost`: names of hosts and addresses. `--tls-name` adds to it.
+        names: Vec<String> = "";
+        /// Whether clients are asked for certificates of their own. `optional` takes clients without one; one that is
+        /// shown has to lead to one of `client_authorities`.
+        client_certificates: ClientCertificates = "off";
+        /// The authorities that certificates of clients have to lead to, in PEM.
+        client_authorities: Option<PathBuf> = "";
+        /// The earliest version of TLS that is spoken.
+        min_version: TlsVersion = "1.2";
+        /// How long a new connection may take for its PROXY header and its handshake.
+        handshake_timeout: Span = "10s" in "1s" ..= "1m";
     }
 
     /// Where the bytes of blobs are kept.

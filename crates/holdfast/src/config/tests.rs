@@ -164,6 +164,32 @@ fn contradictions_between_settings_are_told() {
 }
 
 #[test]
+fn contradictions_at_the_port_of_clients_are_told() {
+    let file = "[server]\nproxy_protocol = \"required\"\n[tls]\nkey = \"/nowhere/key.pem\"\nclient_certificates = \"required\"\n";
+    assert_eq!(
+        problems(file, &[]),
+        [
+            "server.proxy_protocol needs server.trusted_proxies: a PROXY header is believed from those only",
+            "tls.certificate and tls.key belong together, and to tls.mode = \"files\"",
+            "tls.client_certificates needs TLS: set tls.certificate, or tls.mode = \"self-signed\"",
+            "tls.client_certificates and tls.client_authorities belong together: whether certificates of clients are asked for, and who signs them",
+            "tls.key: /nowhere/key.pem cannot be read: No such file or directory (os error 2)",
+        ]
+    );
+    assert_eq!(
+        problems("[tls]\nmode = \"files\"\n", &[]),
+        ["tls.mode = \"files\" needs tls.certificate"]
+    );
+    let wrong = [("HOLDFAST_SERVER_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8")];
+    assert_eq!(
+        problems("", &wrong),
+        [
+            "server.trusted_proxies = \"10.0.0.0/8,10.0.0.1/8\" (HOLDFAST_SERVER_TRUSTED_PROXIES): names a wrong one: `10.0.0.1/8` is no network such as 10.0.0.0/8, 192.0.2.7 or fd00::/8"
+        ]
+    );
+}
+
+#[test]
 fn secrets_are_shown_nowhere() {
     let file = "[storage]\nkind = \"s3\"\n[storage.s3]\nbucket = \"b\"\naccess_key_id = \"id\"\nsecret_access_key = \"hunter2\"\n";
     let environment = [("HOLDFAST_STORAGE_S3_SESSION_TOKEN", "hunter3")];

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use blobs::Secret;
+use front::{Networks, NotANetwork};
 use tracing_subscriber::EnvFilter;
 
 /// A kind of value.
@@ -263,6 +264,21 @@ impl SettingValue for Vec<String> {
 
     fn toml(&self) -> Option<String> {
         let items: Vec<String> = self.iter().map(|item| quoted(item)).collect();
+        Some(format!("[{}]", items.join(", ")))
+    }
+}
+
+impl SettingValue for Networks {
+    const FORM: &'static str = "a list of networks such as [\"10.0.0.0/8\", \"192.0.2.7\"]";
+    const LIST: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|error: NotANetwork| format!("names a wrong one: {error}"))
+    }
+
+    fn toml(&self) -> Option<String> {
+        let items: Vec<String> = self.iter().map(|item| quoted(&item)).collect();
         Some(format!("[{}]", items.join(", ")))
     }
 }

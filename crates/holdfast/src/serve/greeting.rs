@@ -4,35 +4,73 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::client_port::Trust;
 use crate::version;
 
+/// What has started.
+pub struct Started<'a> {
+    /// Where it listens.
+    pub addresses: &'a [SocketAddr],
+    /// Addresses that this machine does not have, which nobody chose.
+    pub passed_over: &'a [SocketAddr],
+    /// Whether clients speak TLS.
+    pub is_tls: bool,
+    /// What clients need to trust its certificate, if it has signed that itself.
+    pub trust: Option<&'a Trust>,
+    /// Its folder.
+    pub data: &'a Path,
+    /// Where blobs are.
+    pub blobs: &'a str,
+}
+
 /// The text: where it listens, where its data is, and lines to try.
-pub fn greeting(
-    addresses: &[SocketAddr],
-    passed_over: &[SocketAddr],
-    data: &Path,
-    blobs: &str,
-) -> String {
+pub fn greeting(started: &Started<'_>) -> String {
     let mut text = format!("Holdfast {}\n", version::LONG);
-    for address in addresses {
+    let scheme = if started.is_tls { "https" } else { "http" };
+    for address in started.addresses {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "listening on http://{address}");
+        let _ = writeln!(text, "listening on {scheme}://{address}");
     }
-    for address in passed_over {
+    for address in started.passed_over {
         let _ = writeln!(
             text,
             "not listening on {address}: this machine has no such address"
         );
     }
-    let _ = writeln!(text, "data in {}, blobs in {blobs}", data.display());
-    if let Some(name) = addresses.first().map(|address| name_for_clients(*address)) {
+    let (data, blobs) = (started.data.display(), started.blobs);
+    let _ = writeln!(text, "data in {data}, blobs in {blobs}");
+    if let Some(trust) = started.trust {
+        text.push_str(&how_to_trust(trust));
+    }
+    let here = started
+        .addresses
+        .first()
+        .map(|first| name_for_clients(*first));
+    let name = started.trust.map(|trust| trust.name.clone()).or(here);
+    let flag = if started.is_tls {
+        ""
+    } else {
+        " --tls-verify=false"
+    };
+    if let Some(name) = name {
         let _ = write!(
             text,
             "\nto try it with docker:\n  docker tag IMAGE {name}/hello:v1 && docker push {name}/hello:v1\n\
-             to try it with podman:\n  podman push --tls-verify=false IMAGE {name}/hello:v1\n\n"
+             to try it with podman:\n  podman push{flag} IMAGE {name}/hello:v1\n\n"
         );
     }
     text
+}
+
+/// What to run, or to write, on a client's machine. The authority's file is named where it is here.
+fn how_to_trust(Trust { authority, name }: &Trust) -> String {
+    let file = authority.display();
+    format!(
+        "its certificate is signed by the authority in {file}\n\
+         \nto have docker trust it:\n  mkdir -p '/etc/docker/certs.d/{name}' && cp '{file}' '/etc/docker/certs.d/{name}/ca.crt'\n\
+         to have podman, buildah and skopeo trust it:\n  mkdir -p '/etc/containers/certs.d/{name}' && cp '{file}' '/etc/containers/certs.d/{name}/ca.crt'\n\
+         to have containerd trust it, in /etc/containerd/certs.d/{name}/hosts.toml:\n  server = \"https://{name}\"\n  [host.\"https://{name}\"]\n  ca = \"{file}\"\n"
+    )
 }
 
 /// How a client on this machine names the registry. Docker speaks plain HTTP to `localhost` without being told to.
@@ -48,11 +86,22 @@ pub fn name_for_clients(address: SocketAddr) -> String {
 mod tests {
     use super::*;
 
+    fn of<'a>(addresses: &'a [SocketAddr], passed_over: &'a [SocketAddr]) -> Started<'a> {
+        Started {
+            addresses,
+            passed_over,
+            is_tls: false,
+            trust: None,
+            data: Path::new("/data"),
+            blobs: "the folder /data/blobs",
+        }
+    }
+
     #[test]
     fn each_listener_has_its_line_and_clients_get_a_name_that_works() {
         let v4: SocketAddr = "127.0.0.1:5000".parse().expect("an address");
         let v6: SocketAddr = "[::1]:5000".parse().expect("an address");
-        let text = greeting(&[v4], &[v6], Path::new("/data"), "the folder /data/blobs");
+        let text = greeting(&of(&[v4], &[v6]));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "listening on http://127.0.0.1:5000");
         assert_eq!(
@@ -69,9 +118,30 @@ mod tests {
     #[test]
     fn an_address_of_the_network_is_named_as_it_is() {
         let address: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
-        assert!(
-            greeting(&[address], &[], Path::new("/d"), "b")
-                .contains("docker push 192.0.2.7:5000/hello:v1\n")
-        );
+        assert!(greeting(&of(&[address], &[])).contains("docker push 192.0.2.7:5000/hello:v1\n"));
+    }
+
+    #[test]
+    fn clients_are_told_how_to_trust_a_certificate_of_its_own() {
+        let address: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        let trust = Trust {
+            authority: "/data/tls/authority.pem".into(),
+            name: "r.example.com:5000".to_owned(),
+        };
+        let text = greeting(&Started {
+            is_tls: true,
+            trust: Some(&trust),
+            ..of(&[address], &[])
+        });
+        for line in [
+            "listening on https://192.0.2.7:5000",
+            "  mkdir -p '/etc/docker/certs.d/r.example.com:5000' && cp '/data/tls/authority.pem' '/etc/docker/certs.d/r.example.com:5000/ca.crt'",
+            "  mkdir -p '/etc/containers/certs.d/r.example.com:5000' && cp '/data/tls/authority.pem' '/etc/containers/certs.d/r.example.com:5000/ca.crt'",
+            "  [host.\"https://r.example.com:5000\"]",
+            "  ca = \"/data/tls/authority.pem\"",
+            "  podman push IMAGE r.example.com:5000/hello:v1",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+        }
     }
 }

@@ -7,7 +7,9 @@
 mod blob_follow;
 mod blob_move;
 mod blob_place;
+mod client_port;
 mod data_folder;
+mod exposure;
 mod file_limit;
 mod greeting;
 mod late_store;
@@ -20,6 +22,7 @@ mod stop;
 
 pub use blob_move::{BlobMove, MoveState};
 pub use data_folder::{DataFolder, blobs_below};
+pub use exposure::check as check_exposure;
 pub use file_limit::raise as raise_file_limit;
 pub use greeting::name_for_clients;
 pub use listen::listen;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blobs::StorageSettings;
+use front::Front;
 use ports::{BlobStore, RandomIds};
 use registry::{MovableStore, Parts, Registry, SweepPermit, Sweeper};
 
@@ -75,6 +79,7 @@ pub fn run(configuration: Configuration) -> Result<(), Failure> {
 
 async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let settings = &configuration.settings;
+    exposure::check(&settings.server.listen, settings)?;
     let mut signals = StopSignals::install()?;
     let listening = listen::listen(&settings.server.listen, configuration.listen_was_chosen())?;
     let data =
@@ -98,12 +103,15 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .iter()
         .filter_map(|l| l.local_addr().ok())
         .collect();
+    let port = client_port::open(settings, data.path(), &addresses, &stop).await?;
     let without_delay = CancellationToken::new();
     let without_answers = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
         registry: registry.clone(),
         settings: api_settings(settings),
+        front: port.front.clone(),
+        reports: reports(&port.front),
         info: api::Info {
             version: version::VERSION.to_owned(),
             revision: Some(version::REVISION.to_owned()),
@@ -147,12 +155,14 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     });
     let sweeper = Sweeper::new(registry.clone()).permitted_by(permit);
     let sweep = tokio::spawn(sweeper.run(stop.clone()));
-    crate::print(&greeting::greeting(
-        &addresses,
-        &listening.passed_over,
-        data.path(),
-        &blobs.describe(),
-    ))?;
+    crate::print(&greeting::greeting(&greeting::Started {
+        addresses: &addresses,
+        passed_over: &listening.passed_over,
+        is_tls: port.front.tls().is_some(),
+        trust: port.trust.as_ref(),
+        data: data.path(),
+        blobs: &blobs.describe(),
+    }))?;
     tracing::info!(version = version::VERSION, revision = version::REVISION, data = %data.path().display(), "started");
 
     let asked = tokio::select! {
@@ -192,6 +202,16 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     node.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What `/readyz?verbose` tells.
+fn reports(front: &Front) -> Vec<api::Report> {
+    let tls = front.tls().map(Arc::clone);
+    let tls = tls.map(|tls| api::Report {
+        name: "tls",
+        tell: Arc::new(move || tls.report()),
+    });
+    tls.into_iter().collect()
 }
 
 async fn open_blobs(storage: &StorageSettings) -> Result<Arc<dyn BlobStore>, Failure> {

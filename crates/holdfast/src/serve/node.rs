@@ -404,7 +404,7 @@ fn bootstrap_secret(settings: &Settings) -> Result<Option<BootstrapSecret>, Fail
 }
 
 /// The machine's name, as far as nodes may be called so.
-fn machine_name() -> String {
+pub(super) fn machine_name() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();
     let may_be = |c: &char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(c);

@@ -80,7 +80,7 @@ pub fn default_address() -> String {
 }
 
 /// No packet is sent: the operating system only looks up the way.
-fn own_address() -> IpAddr {
+pub(super) fn own_address() -> IpAddr {
     let local = Ipv4Addr::LOCALHOST;
     let far_away = (Ipv4Addr::new(192, 0, 2, 1), 9);
     let own = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
