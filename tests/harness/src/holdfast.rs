@@ -16,6 +16,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 pub struct HoldfastServer {
     process: Process,
     address: String,
+    is_tls: bool,
     settings: Settings,
     /// Held for its drop.
     _own_data: Option<tempfile::TempDir>,
@@ -71,10 +72,11 @@ impl Builder {
                 Some(folder)
             }
         };
-        let (process, address) = spawn(&self.settings)?;
+        let (process, is_tls, address) = spawn(&self.settings)?;
         let mut server = HoldfastServer {
             process,
             address,
+            is_tls,
             settings: self.settings,
             _own_data: own,
         };
@@ -122,7 +124,7 @@ impl HoldfastServer {
     /// Starts again on the same data, killing what still runs. The port is another one, unless a flag fixes it.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
-        (self.process, self.address) = spawn(&self.settings)?;
+        (self.process, self.is_tls, self.address) = spawn(&self.settings)?;
         self.wait_ready()
     }
 
@@ -137,6 +139,16 @@ impl HoldfastServer {
 
     fn wait_ready(&mut self) -> anyhow::Result<()> {
         let address = self.address.clone();
+        if self.is_tls {
+            // The client here speaks no TLS. It listens from before it is ready.
+            let url = format!("https://{address}/readyz");
+            let mut ask = Command::new(crate::tools::find("curl")?);
+            ask.args(["-sfk", &url]);
+            let ready = || crate::tools::run(&mut ask).is_ok();
+            return self
+                .process
+                .wait_until("/readyz to be 200", START_MAX, ready);
+        }
         self.process
             .wait_until("GET /readyz to be 200", START_MAX, || {
                 crate::client::status_of(&address, "/readyz").is_ok_and(|status| status == 200)
@@ -144,7 +156,8 @@ impl HoldfastServer {
     }
 }
 
-fn spawn(settings: &Settings) -> anyhow::Result<(Process, String)> {
+/// The process, whether it speaks TLS, and where.
+fn spawn(settings: &Settings) -> anyhow::Result<(Process, bool, String)> {
     let mut command = Command::new(program()?);
     command.arg("serve").arg("--data").arg(&settings.data);
     if !settings
@@ -162,8 +175,10 @@ fn spawn(settings: &Settings) -> anyhow::Result<(Process, String)> {
             .map(|(name, value)| (name, value)),
     );
     let mut process = Process::start("holdfast", &mut command)?;
-    let address = process.wait_for_line("listening on http://", START_MAX)?;
-    Ok((process, address.trim_end_matches('/').to_owned()))
+    let url = process.wait_for_line("listening on http", START_MAX)?;
+    let (scheme, address) = url.split_once("://").context("it tells no address")?;
+    let address = address.trim_end_matches('/').to_owned();
+    Ok((process, scheme == "s", address))
 }
 
 /// Settings of whoever runs the tests must not reach the program under test.
