@@ -16,9 +16,9 @@ const BETWEEN: Duration = Duration::from_millis(200);
 /// A line of the log comes soon after the answer.
 const SOON: Duration = Duration::from_secs(20);
 
-fn self_signed() -> HoldfastServer {
+fn self_signed() -> anyhow::Result<HoldfastServer> {
     let server = HoldfastServer::with().flag("--tls").flag("self-signed");
-    server.start().unwrap()
+    server.start()
 }
 
 fn authority(server: &HoldfastServer) -> PathBuf {
@@ -26,25 +26,25 @@ fn authority(server: &HoldfastServer) -> PathBuf {
 }
 
 /// A folder as clients keep it for a registry: with the authority that they trust.
-fn trusting(bench: &Bench, authority: &Path) -> String {
+fn trusting(bench: &Bench, authority: &Path) -> anyhow::Result<String> {
     let folder = bench.path("certs");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::copy(authority, folder.join("ca.crt")).unwrap();
-    text(&folder)
+    std::fs::create_dir_all(&folder)?;
+    std::fs::copy(authority, folder.join("ca.crt"))?;
+    Ok(text(&folder))
 }
 
-fn curl() -> Program {
-    let program = Program::debian("curl").unwrap();
-    program.always(["-sS", "--max-time", "60", "-o", "/dev/null", "-w"])
+fn curl() -> anyhow::Result<Program> {
+    let program = Program::debian("curl")?;
+    Ok(program.always(["-sS", "--max-time", "60", "-o", "/dev/null", "-w"]))
 }
 
 #[tokio::test]
 async fn skopeo_pushes_and_pulls_when_it_trusts_the_authority() {
-    let server = self_signed();
+    let server = self_signed().unwrap();
     let (address, authority) = (server.address().to_owned(), authority(&server));
     let bench = Bench::of(&address, Box::new(server)).unwrap();
     let image = Image::fresh(bench.folder(), 3, 1 << 20).unwrap();
-    let certs = trusting(&bench, &authority);
+    let certs = trusting(&bench, &authority).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
     let name = format!("docker://{}", bench.image("skopeo/tls:v1"));
 
@@ -70,7 +70,7 @@ async fn skopeo_pushes_and_pulls_when_it_trusts_the_authority() {
 
 #[tokio::test]
 async fn docker_pushes_and_pulls_by_tls() {
-    let server = self_signed();
+    let server = self_signed().unwrap();
     let address = server.address().to_owned();
     let bench = Bench::of(&address, Box::new(server)).unwrap();
     let image = Image::fresh(bench.folder(), 3, 1 << 20).unwrap();
@@ -94,10 +94,10 @@ async fn docker_pushes_and_pulls_by_tls() {
 
 #[tokio::test]
 async fn versions_and_protocols_are_agreed_on_and_plain_http_is_told() {
-    let server = self_signed();
+    let server = self_signed().unwrap();
     let (address, authority) = (server.address(), text(&authority(&server)));
     let port = address.rsplit_once(':').unwrap().1;
-    let curl = curl();
+    let curl = curl().unwrap();
     let tell = "%{http_code} %{http_version}";
     for host in ["127.0.0.1", "localhost", "[::1]"] {
         let url = format!("https://{host}:{port}/v2/");
@@ -122,28 +122,28 @@ async fn versions_and_protocols_are_agreed_on_and_plain_http_is_told() {
 }
 
 /// Puts another certificate of the same authority in the place of the last.
-fn replace(folder: &Path) -> PathBuf {
+fn replace(folder: &Path) -> anyhow::Result<PathBuf> {
     // Its own folder first: what is served is replaced whole.
     let now = UnixSeconds::from(SystemTime::now());
     let next = folder.join("next");
     drop(std::fs::remove_file(next.join("server.pem")));
     let names = ["127.0.0.1".to_owned()];
-    let files = keep_serving_certificate(&next, &names, now).unwrap();
+    let files = keep_serving_certificate(&next, &names, now)?;
     let served = folder.join("server.pem");
-    std::fs::rename(files.server, &served).unwrap();
-    served
+    std::fs::rename(files.server, &served)?;
+    Ok(served)
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_replaced_during_pushes_fails_none() {
     let folder = tempfile::tempdir().unwrap();
-    let file = replace(folder.path());
+    let file = replace(folder.path()).unwrap();
     let setting = format!("tls.certificate={}", file.display());
     let server = HoldfastServer::with().flag("--set").flag(setting);
     let mut server = server.start().unwrap();
     let (address, pid) = (server.address().to_owned(), server.process().id());
     let bench = Bench::of(&address, Box::new(())).unwrap();
-    let certs = trusting(&bench, &folder.path().join("next/authority.pem"));
+    let certs = trusting(&bench, &folder.path().join("next/authority.pem")).unwrap();
     let skopeo = Program::debian("skopeo").unwrap();
     let done = AtomicBool::new(false);
 
@@ -186,7 +186,7 @@ async fn a_certificate_that_is_replaced_during_pushes_fails_none() {
         });
         for _ in 0..REPLACEMENTS {
             std::thread::sleep(BETWEEN);
-            replace(folder.path());
+            replace(folder.path()).unwrap();
             let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
         }
@@ -220,8 +220,8 @@ fn client_of(server: &mut HoldfastServer, id: &str) -> String {
 }
 
 /// HAProxy as a proxy of connections to `node`: at the first address with PROXY headers of version 1, at the second with 2.
-fn tunnels(folder: &Path, node: &str) -> (Process, [String; 2]) {
-    let ends: [u16; 2] = ports::free().unwrap();
+fn tunnels(folder: &Path, node: &str) -> anyhow::Result<(Process, [String; 2])> {
+    let ends: [u16; 2] = ports::free()?;
     let ends = ends.map(|port| format!("127.0.0.1:{port}"));
     let row = |end: &String, version: &str| {
         format!("listen {version}\n    bind {end}\n    server node {node} {version}\n")
@@ -229,20 +229,20 @@ fn tunnels(folder: &Path, node: &str) -> (Process, [String; 2]) {
     let times = "defaults\n    mode tcp\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n";
     let rows = row(&ends[0], "send-proxy") + &row(&ends[1], "send-proxy-v2");
     let file = folder.join("haproxy.cfg");
-    std::fs::write(&file, format!("{times}{rows}")).unwrap();
-    let haproxy = Program::debian("haproxy").unwrap();
+    std::fs::write(&file, format!("{times}{rows}"))?;
+    let haproxy = Program::debian("haproxy")?;
     let mut command = haproxy.command(&["-db", "-f", &text(&file)]);
-    let mut process = Process::start("haproxy", &mut command).unwrap();
+    let mut process = Process::start("haproxy", &mut command)?;
     for end in &ends {
         let is_up = || std::net::TcpStream::connect(end).is_ok();
-        process.wait_until("a port", SOON, is_up).unwrap();
+        process.wait_until("a port", SOON, is_up)?;
     }
-    (process, ends)
+    Ok((process, ends))
 }
 
 #[test]
 fn clients_behind_proxies_are_told_by_trusted_ones_only() {
-    let curl = curl();
+    let curl = curl().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ask = |address: &str, from: &str, id: &str, more: &[&str]| {
         let (url, id) = (
@@ -275,7 +275,7 @@ fn clients_behind_proxies_are_told_by_trusted_ones_only() {
     served(ask(&address, "127.0.0.9", "stranger", &words));
     assert_eq!(client_of(&mut server, "stranger"), "127.0.0.9");
     refused(ask(&address, "127.0.0.9", "header", &header));
-    let (_haproxy, ends) = tunnels(folder.path(), &address);
+    let (_haproxy, ends) = tunnels(folder.path(), &address).unwrap();
     for (id, end) in ["v1", "v2"].into_iter().zip(&ends) {
         // What comes through a tunnel are its client's words.
         served(ask(end, "127.0.0.7", id, &words));
