@@ -18,6 +18,7 @@ pub mod ldap;
 mod login;
 pub mod openid;
 mod proof;
+mod settings;
 mod trust;
 
 pub use form::{Form, FormError};
@@ -25,4 +26,5 @@ pub use https::FetchError;
 pub use keys::{KeysError, OutsideKeys};
 pub use login::{GroupRule, Login, LoginError, NameRule};
 pub use proof::ProofError;
+pub use settings::{Outside, OutsideError, OutsideSettings};
 pub use trust::TrustError;
