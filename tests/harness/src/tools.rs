@@ -11,9 +11,9 @@ pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     folders.extend(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
     folders.extend(
-        cache()
-            .into_iter()
-            .flat_map(|cache| [cache.join("crates/bin"), cache.join("go/bin")]),
+        cache().into_iter().flat_map(|cache| {
+            ["crates/bin", "go/bin", "python/bin"].map(|folder| cache.join(folder))
+        }),
     );
     let found = folders
         .into_iter()

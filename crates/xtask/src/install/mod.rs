@@ -7,6 +7,7 @@ mod cache;
 mod crates;
 mod debian;
 mod go;
+mod python;
 
 pub use cache::Cache;
 
@@ -29,6 +30,11 @@ pub enum Need {
         name: &'static str,
         version: &'static str,
         features: &'static str,
+    },
+    /// A program of the Python package of its name.
+    PythonProgram {
+        name: &'static str,
+        version: &'static str,
     },
 }
 
@@ -56,6 +62,7 @@ pub fn all(cache: &Cache, needs: &[&Need]) -> Vec<(Need, String)> {
                 version,
                 features,
             } => crates::install(cache, name, version, features),
+            Need::PythonProgram { name, version } => python::install(cache, name, version),
         };
         if let Err(error) = result {
             eprintln!("cannot install what a suite needs: {error:#}");

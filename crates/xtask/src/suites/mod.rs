@@ -91,6 +91,12 @@ const HAPROXY: Need = Need::Debian(&["haproxy", "iproute2"]);
 /// OpenLDAP's server, and what fills it.
 const DIRECTORY: Need = Need::Debian(&["ldap-utils", "slapd"]);
 
+/// An OpenID provider.
+const PROVIDER: Need = Need::PythonProgram {
+    name: "oidc-provider-mock",
+    version: "0.3.4",
+};
+
 const FAKETIME: Need = Need::Debian(&["libfaketime"]);
 
 const SUITES: &[Suite] = &[
@@ -139,7 +145,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "logins",
         tests: Tests::Folder("tests/logins"),
-        needs: &[DIRECTORY],
+        needs: &[DIRECTORY, PROVIDER],
         deadline_minutes: 5,
     },
     Suite {
