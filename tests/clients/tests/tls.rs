@@ -200,6 +200,61 @@ async fn a_certificate_that_is_replaced_during_pushes_fails_none() {
     assert!(replaced >= REPLACEMENTS / 2, "{replaced} were taken");
 }
 
+/// An authority of clients, and the certificate and key of a client that it signed, in PEM.
+fn client_certificate() -> anyhow::Result<[String; 3]> {
+    let key = rcgen::KeyPair::generate()?;
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key)?.pem();
+    let issuer = rcgen::Issuer::new(params, key);
+    let key = rcgen::KeyPair::generate()?;
+    let mut params = rcgen::CertificateParams::new(vec!["robot.example.com".to_owned()])?;
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &issuer)?.pem();
+    Ok([authority, certificate, key.serialize_pem()])
+}
+
+#[tokio::test]
+async fn skopeo_shows_its_certificate_where_one_is_required() {
+    let folder = tempfile::tempdir().unwrap();
+    let [authorities, certificate, key] = client_certificate().unwrap();
+    let file = folder.path().join("clients.pem");
+    std::fs::write(&file, authorities).unwrap();
+    let server = HoldfastServer::with().flag("--tls").flag("self-signed");
+    let server = server.env("HOLDFAST_TLS_CLIENT_AUTHORITIES", &file);
+    let server = server.env("HOLDFAST_TLS_CLIENT_CERTIFICATES", "optional");
+    let mut server = server.start().unwrap();
+    let required = [
+        ("HOLDFAST_TLS_CLIENT_AUTHORITIES", text(&file)),
+        ("HOLDFAST_TLS_CLIENT_CERTIFICATES", "required".to_owned()),
+    ];
+    let (data, file) = (server.data().to_owned(), authority(&server));
+    let bench = Bench::of(server.address(), Box::new(())).unwrap();
+    let image = Image::fresh(bench.folder(), 1, 1 << 20).unwrap();
+    let certs = trusting(&bench, &file).unwrap();
+    let skopeo = Program::debian("skopeo").unwrap();
+    let push = |address: &str| {
+        let name = format!("docker://{address}/skopeo/certificate:v1");
+        let to = ["copy", "--dest-cert-dir", &certs];
+        skopeo.run(&[&to[..], &[&image.reference(), &name]].concat())
+    };
+    push(server.address()).unwrap();
+    server.kill();
+
+    // Without a certificate nobody comes as far as to be told whether it is ready.
+    let mut command = std::process::Command::new(harness::holdfast::program().unwrap());
+    command.args(["serve", "--tls", "self-signed", "--listen", "127.0.0.1:0"]);
+    command.arg("--data").arg(data).envs(required);
+    let mut process = Process::start("holdfast", &mut command).unwrap();
+    let address = process
+        .wait_for_line("listening on https://", SOON)
+        .unwrap();
+    assert!(push(&address).is_err());
+    std::fs::write(Path::new(&certs).join("client.cert"), certificate).unwrap();
+    std::fs::write(Path::new(&certs).join("client.key"), key).unwrap();
+    push(&address).unwrap();
+}
+
 /// The client's address as the node's log tells it, of the request with this id.
 fn client_of(server: &mut HoldfastServer, id: &str) -> String {
     let mut line = None;

@@ -10,19 +10,43 @@ use crate::failure::Failure;
 /// # Errors
 /// One line with the ways out.
 pub fn check(addresses: &[SocketAddr], settings: &Settings) -> Result<(), Failure> {
+    if speaks_tls(settings) || settings.server.allow_plain_http {
+        return Ok(());
+    }
+    refuse(
+        addresses,
+        "give it a certificate (--tls self-signed, or tls.certificate and tls.key), \
+         listen on loopback behind a proxy with TLS (--listen 127.0.0.1:5000), \
+         or say that it is meant (--allow-plain-http, or server.allow_plain_http)",
+    )
+}
+
+/// As [`check`], for a cluster on one machine to look at, which speaks no TLS.
+///
+/// # Errors
+/// One line with the ways out.
+pub fn check_trial(addresses: &[SocketAddr], is_meant: bool) -> Result<(), Failure> {
+    if is_meant {
+        return Ok(());
+    }
+    refuse(
+        addresses,
+        "listen on loopback (--listen 127.0.0.1:5000), \
+         or say that it is meant (--allow-plain-http)",
+    )
+}
+
+fn refuse(addresses: &[SocketAddr], ways_out: &str) -> Result<(), Failure> {
     let exposed: Vec<String> = addresses
         .iter()
         .filter(|address| !address.ip().to_canonical().is_loopback())
         .map(ToString::to_string)
         .collect();
-    if exposed.is_empty() || speaks_tls(settings) || settings.server.allow_plain_http {
+    if exposed.is_empty() {
         return Ok(());
     }
     Err(Failure::of_configuration(format!(
-        "other machines reach {}, and without TLS whoever is in between reads and changes what is sent: \
-         give it a certificate (--tls self-signed, or tls.certificate and tls.key), \
-         listen on loopback behind a proxy with TLS (--listen 127.0.0.1:5000), \
-         or say that it is meant (--allow-plain-http, or server.allow_plain_http)",
+        "other machines reach {}, and without TLS whoever is in between reads and changes what is sent: {ways_out}",
         exposed.join(" and ")
     )))
 }
@@ -62,5 +86,14 @@ mod tests {
             assert!(checked(others, &[("tls.mode", "self-signed")]).is_ok());
             assert!(checked(others, &[("server.allow_plain_http", "true")]).is_ok());
         }
+    }
+
+    #[test]
+    fn a_trial_is_on_loopback_or_is_meant() {
+        let [own, others] =
+            ["[::1]:5000", "0.0.0.0:5000"].map(|text| text.parse().expect("an address"));
+        assert!(check_trial(&[own], false).is_ok());
+        assert!(check_trial(&[own, others], true).is_ok());
+        assert!(check_trial(&[own, others], false).is_err());
     }
 }

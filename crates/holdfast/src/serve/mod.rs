@@ -22,7 +22,7 @@ mod stop;
 
 pub use blob_move::{BlobMove, MoveState};
 pub use data_folder::{DataFolder, blobs_below};
-pub use exposure::check as check_exposure;
+pub use exposure::{check as check_exposure, check_trial as check_trial_exposure};
 pub use file_limit::raise as raise_file_limit;
 pub use greeting::name_for_clients;
 pub use listen::listen;

@@ -23,6 +23,9 @@ pub struct UpArguments {
         help = "An address that clients use; may be repeated [default: 127.0.0.1:5000 and [::1]:5000]"
     )]
     pub listen: Vec<SocketAddr>,
+    /// Listens without TLS where other machines reach it
+    #[arg(long)]
+    pub allow_plain_http: bool,
     /// The folder of all nodes, their logs and their shared blobs; a second run goes on with it
     #[arg(long, value_name = "DIR", default_value = "holdfast-up")]
     pub data: PathBuf,

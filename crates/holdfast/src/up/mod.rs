@@ -95,6 +95,7 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
             (Ipv6Addr::LOCALHOST, PORT).into(),
         ],
     };
+    serve::check_trial_exposure(&wanted, arguments.allow_plain_http)?;
     let listening = serve::listen(&wanted, chosen)?.listeners;
     let addresses = listening
         .iter()

@@ -35,7 +35,11 @@ fn when_others_reach_it_without_tls_and_nobody_meant_it() {
     let output = run(holdfast(&["serve", "--listen", "0.0.0.0:0", "--data"]).arg(&data));
     assert_eq!(output.status.code(), Some(2));
     let told = complaints(&output);
-    for way_out in ["--tls self-signed", "--listen 127.0.0.1", "--allow-plain-http"] {
+    for way_out in [
+        "--tls self-signed",
+        "--listen 127.0.0.1",
+        "--allow-plain-http",
+    ] {
         assert!(told.len() == 1 && told[0].contains(way_out), "{told:?}");
     }
     assert!(!data.exists(), "nothing is made by a start that fails");
