@@ -3,10 +3,13 @@
 //! A name that breaks the grammar is refused, never mended: two people would share it. A user's name that another source has is
 //! refused by the log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metadata::GROUPS_PER_LOGIN_MAX;
-use metadata::access::{AccountName, AccountNameError, GroupName, NoteLogin, Source};
+use metadata::access::{
+    AccountKind, AccountName, AccountNameError, AccountView, GroupName, NoteLogin, Source,
+};
 use serde::{Deserialize, Serialize};
 
 use super::form::Form;
@@ -28,6 +31,22 @@ pub struct Login {
 }
 
 impl Login {
+    /// Whether the log does not know it all yet, so that [`Login::note`] is worth an entry. An account that another source has is
+    /// news, too: the log refuses it.
+    #[must_use]
+    pub fn is_news(&self, known: Option<&AccountView>) -> bool {
+        let Some(known) = known else {
+            return true;
+        };
+        let AccountKind::User { source, email, .. } = &known.row.kind else {
+            return true;
+        };
+        let groups = |groups: &[GroupName]| groups.iter().cloned().collect::<BTreeSet<_>>();
+        *source != self.source
+            || (self.email.is_some() && *email != self.email)
+            || (self.groups.as_deref()).is_some_and(|told| groups(told) != groups(&known.groups))
+    }
+
     /// The command's content with which a node tells the log.
     #[must_use]
     pub fn note(self) -> NoteLogin {
@@ -190,6 +209,47 @@ mod tests {
         let many = many.iter().map(String::as_str);
         let refused = GroupRule::default().groups(many);
         assert_eq!(refused, Err(LoginError::TooManyGroups));
+    }
+
+    #[test]
+    fn only_what_the_log_does_not_know_is_news() {
+        let group = |name| GroupName::parse(name).unwrap();
+        let login = Login {
+            user: AccountName::user("ann").unwrap(),
+            source: Source::Ldap,
+            email: Some("ann@example.org".into()),
+            groups: Some(vec![group("dev"), group("ops")]),
+        };
+        let known = AccountView {
+            name: login.user.clone(),
+            row: metadata::access::AccountRow {
+                kind: AccountKind::User {
+                    source: Source::Ldap,
+                    password: None,
+                    is_admin: true,
+                    email: login.email.clone(),
+                },
+                created: metadata::LogTime(7),
+                by: metadata::PrincipalName::anonymous(),
+                is_disabled: false,
+                generation: 3,
+                is_ending: false,
+            },
+            groups: vec![group("ops"), group("dev")],
+            token: None,
+        };
+        assert!(!login.is_news(Some(&known)));
+        assert!(login.is_news(None));
+        let changed = |change: fn(&mut Login)| {
+            let mut changed = login.clone();
+            change(&mut changed);
+            changed.is_news(Some(&known))
+        };
+        assert!(changed(|login| login.groups = Some(Vec::new())));
+        assert!(!changed(|login| login.groups = None));
+        assert!(changed(|login| login.email = Some("a@example.org".into())));
+        assert!(!changed(|login| login.email = None));
+        assert!(changed(|login| login.source = Source::Certificate));
     }
 
     #[test]

@@ -28,3 +28,6 @@ pub use login::{GroupRule, Login, LoginError, NameRule};
 pub use proof::ProofError;
 pub use settings::{Outside, OutsideError, OutsideSettings};
 pub use trust::TrustError;
+
+/// The longest time that others may be given to answer, in milliseconds.
+const TIMEOUT_MS_MAX: u64 = 60_000;

@@ -18,6 +18,7 @@ use super::breaker::Breaker;
 use super::names;
 use super::settings::{GroupSearch, LdapSettings};
 use crate::PASSWORD_BYTES_MAX;
+use crate::outside::TIMEOUT_MS_MAX;
 use crate::outside::login::{self, Login, LoginError};
 use crate::outside::trust;
 
@@ -92,6 +93,11 @@ impl Directory {
             return Err(wrong(
                 "`name.form` has to have one `*`, which stands for the name",
             ));
+        }
+        if !(1..=TIMEOUT_MS_MAX).contains(&settings.timeout_ms) {
+            return Err(wrong(&format!(
+                "`timeout_ms` is from 1 to {TIMEOUT_MS_MAX}"
+            )));
         }
         let bind_password = match (&settings.bind_dn, &settings.bind_password_file) {
             (Some(_), Some(path)) => read_secret(path)?,

@@ -163,6 +163,15 @@ impl Discovery {
         }
     }
 
+    /// As if all that was done had been done so much earlier.
+    #[cfg(test)]
+    pub(super) fn make_older(&self, by: Duration) {
+        let mut state = self.state.lock();
+        let older = |then: Option<Instant>| then.and_then(|then| then.checked_sub(by));
+        state.asked = older(state.asked);
+        state.answered = older(state.answered);
+    }
+
     async fn ask(&self) -> Result<Known, OpenIdError> {
         let document = self.fetcher.get(&self.document, None).await?;
         let document: Document = serde_json::from_slice(&document).map_err(|_| {

@@ -1,7 +1,7 @@
 //! A provider by which people log in: sends browsers there, and exchanges what they come back with.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ use super::OpenIdError;
 use super::discovery::{Discovery, Known};
 use super::flow::{Callback, Pending, refusal};
 use super::identity;
-use super::settings::OpenIdSettings;
+use super::settings::{OpenIdSettings, time_max};
 use crate::outside::https::{Fetcher, may_be_asked};
 use crate::outside::login::Login;
 use crate::outside::proof;
@@ -54,7 +54,7 @@ impl Provider {
             return Err(OpenIdError::Settings(reason.to_owned()));
         }
         let secret = settings.client_secret_file.as_deref().map(read_secret);
-        let time_max = Duration::from_millis(settings.timeout_ms);
+        let time_max = time_max(settings.timeout_ms)?;
         let fetcher = Fetcher::new(settings.authority.as_deref(), time_max)?;
         Ok(Provider {
             discovery: Discovery::new(&settings.issuer, fetcher)?,

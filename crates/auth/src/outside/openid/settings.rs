@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::OpenIdError;
+use crate::outside::TIMEOUT_MS_MAX;
 use crate::outside::form::Form;
 use crate::outside::login::{GroupRule, NameRule};
 
@@ -18,6 +21,17 @@ fn user_claim() -> String {
 
 fn timeout_ms() -> u64 {
     5_000
+}
+
+/// The time of one request, if it is one in which anything can be done and that anybody can wait.
+pub(super) fn time_max(timeout_ms: u64) -> Result<Duration, OpenIdError> {
+    match (1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
+        true => Ok(Duration::from_millis(timeout_ms)),
+        false => {
+            let reason = format!("`timeout_ms` is from 1 to {TIMEOUT_MS_MAX}");
+            Err(OpenIdError::Settings(reason))
+        }
+    }
 }
 
 /// A provider by which people log in.

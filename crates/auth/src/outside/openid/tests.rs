@@ -3,6 +3,7 @@
 mod provider_fixture;
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use metadata::access::Source;
 use serde_json::{Value, json};
@@ -189,6 +190,38 @@ async fn new_key_is_fetched_once_and_unknown_ones_not_again_and_again() {
 }
 
 #[tokio::test]
+async fn rotated_key_is_followed_and_the_removed_one_counts_no_more() {
+    let mut fixture = Fixture::start(Kind::P256).await;
+    let workloads = Workloads::new(vec![fixture.workload()]).unwrap();
+    let old = fixture.job(json!({}));
+    assert!(workloads.verify(&old, now()).await.is_ok());
+    fixture.rotate("key-2");
+    let new = fixture.job(json!({}));
+    let at_once = workloads.verify(&new, now()).await;
+    assert!(matches!(
+        at_once,
+        Err(OpenIdError::Proof(ProofError::UnknownKey))
+    ));
+    workloads.make_older(Duration::from_secs(60));
+    assert!(workloads.verify(&new, now()).await.is_ok());
+    assert_eq!(fixture.key_fetches.load(SeqCst), 2);
+    let removed = workloads.verify(&old, now()).await;
+    assert!(matches!(
+        removed,
+        Err(OpenIdError::Proof(ProofError::UnknownKey))
+    ));
+    // An hour later they are renewed without a reason; when that fails, they go on counting.
+    workloads.make_older(Duration::from_secs(3600));
+    assert!(workloads.verify(&new, now()).await.is_ok());
+    assert_eq!(fixture.key_fetches.load(SeqCst), 3);
+    fixture.stop().await;
+    for _ in 0..3 {
+        workloads.make_older(Duration::from_secs(3600));
+        assert!(workloads.verify(&new, now()).await.is_ok());
+    }
+}
+
+#[tokio::test]
 async fn provider_that_is_gone_ends_nothing_that_was_known() {
     let mut fixture = Fixture::start(Kind::P256).await;
     let workloads = Workloads::new(vec![fixture.workload()]).unwrap();
@@ -366,6 +399,7 @@ fn settings_that_cannot_work_are_refused() {
         json!({"issuer": "http://id.example.org"}),
         json!({"issuer": "nonsense"}),
         json!({"name": {"form": "ann"}}),
+        json!({"timeout_ms": 0}),
         json!({"client_secret_file": "/nowhere/at/all"}),
     ] {
         let refused = settings(bad.clone());

@@ -2,7 +2,9 @@
 //!
 //! A rule that any token of the issuer fits is refused: the issuers of public CI systems sign for everybody.
 
-use std::time::{Duration, SystemTime};
+#[cfg(test)]
+use std::time::Duration;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::OpenIdError;
 use super::discovery::Discovery;
-use super::settings::{WorkloadRule, WorkloadSettings};
+use super::settings::{WorkloadRule, WorkloadSettings, time_max};
 use crate::outside::form::Form;
 use crate::outside::https::Fetcher;
 use crate::outside::proof::{self, ProofError};
@@ -63,6 +65,14 @@ impl Workloads {
         workload.verify(token, now).await
     }
 
+    /// See [`Discovery::make_older`].
+    #[cfg(test)]
+    pub(super) fn make_older(&self, by: Duration) {
+        for workload in &self.0 {
+            workload.discovery.make_older(by);
+        }
+    }
+
     fn of(&self, token: &str) -> Option<&Workload> {
         let issuer = unverified_issuer(token)?;
         self.0
@@ -110,7 +120,7 @@ impl Workload {
         };
         let rules = settings.rules.iter().map(rule);
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
-        let time_max = Duration::from_millis(settings.timeout_ms);
+        let time_max = time_max(settings.timeout_ms)?;
         let fetcher = Fetcher::new(settings.authority.as_deref(), time_max)?;
         Ok(Workload {
             discovery: Discovery::new(issuer, fetcher)?,

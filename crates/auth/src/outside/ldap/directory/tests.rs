@@ -26,6 +26,7 @@ fn settings_that_would_betray_passwords_are_refused() {
     assert!(refused(json!({"url": "http://127.0.0.1"})).contains("ldaps://"));
     assert!(refused(json!({"user_filter": "(uid=*)"})).contains("{user}"));
     assert!(refused(json!({"bind_dn": "cn=x"})).contains("together"));
+    assert!(refused(json!({"timeout_ms": 0})).contains("timeout_ms"));
     let meant = json!({"url": "ldap://ldap.example.org", "allow_plain": true});
     assert!(Directory::new(settings(meant)).is_ok());
     for loopback in ["ldap://127.0.0.1", "ldap://localhost:1389", "ldap://[::1]"] {

@@ -31,7 +31,6 @@ use crate::outside::fixture::{Kind, NOW_S, Signer, certificate_pem};
 
 pub(super) const CLIENT_SECRET: &str = "a secret:with/odd+characters";
 const CLIENT: &str = "holdfast";
-const KID: &str = "key-1";
 
 pub(super) struct Fixture {
     state: Arc<State>,
@@ -43,7 +42,9 @@ pub(super) struct Fixture {
 
 struct State {
     issuer: String,
-    signer: Signer,
+    kind: Kind,
+    /// The key, and what it is called.
+    signer: Mutex<(Signer, String)>,
     told: Mutex<Told>,
     key_fetches: Arc<AtomicU32>,
     exchanges: Arc<AtomicU32>,
@@ -95,7 +96,8 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = Arc::new(State {
             issuer: format!("https://{}/realms/x", listener.local_addr().unwrap()),
-            signer: Signer::draw(kind),
+            kind,
+            signer: Mutex::new((Signer::draw(kind), "key-1".to_owned())),
             told: Mutex::default(),
             key_fetches: Arc::default(),
             exchanges: Arc::default(),
@@ -160,7 +162,12 @@ impl Fixture {
 
     pub(super) fn job(&self, changes: Value) -> String {
         let claims = self.job_claims(changes);
-        self.state.signer.token(json!({"kid": KID}), &claims)
+        self.state.sign(&claims)
+    }
+
+    /// From now on another key signs, and the old one is published no more.
+    pub(super) fn rotate(&self, kid: &str) {
+        *self.state.signer.lock() = (Signer::draw(self.state.kind), kid.to_owned());
     }
 
     /// What the discovery document says otherwise.
@@ -250,7 +257,8 @@ async fn answer(
             ("/.well-known/openid-configuration", _) => json(state.document()),
             ("/keys", _) => {
                 state.key_fetches.fetch_add(1, SeqCst);
-                json(json!({"keys": [state.signer.jwk(KID)]}))
+                let (signer, kid) = &*state.signer.lock();
+                json(json!({"keys": [signer.jwk(kid)]}))
             }
             ("/token", _) => state.exchange(request).await,
             ("/userinfo", _) if request.headers()[AUTHORIZATION] == "Bearer access-1" => {
@@ -268,6 +276,11 @@ fn refusal(status: StatusCode, error: &str) -> Response<Full<Bytes>> {
 }
 
 impl State {
+    fn sign(&self, claims: &Value) -> String {
+        let (signer, kid) = &*self.signer.lock();
+        signer.token(json!({"kid": kid}), claims)
+    }
+
     fn document(&self) -> Value {
         let issuer = &self.issuer;
         let document = json!({
@@ -323,7 +336,7 @@ impl State {
             "groups": ["ops", "dev", "no group"],
         });
         let claims = changed(claims, &self.told.lock().claims);
-        let token = self.signer.token(json!({"kid": KID}), &claims);
+        let token = self.sign(&claims);
         let tokens = json!({"id_token": token, "access_token": "access-1", "token_type": "Bearer"});
         Response::new(Full::from(tokens.to_string()))
     }
