@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use api::{Info, ServeParts, Settings, serve};
+use api::{Info, Report, ServeParts, Settings, serve};
+use front::Front;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
 use ports::RandomIds;
@@ -71,6 +72,21 @@ impl Fixture {
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
     ) -> Fixture {
+        Fixture::serving_behind(Front::plain(), log, use_cases, change).await
+    }
+
+    /// A server whose connections go through this before they speak HTTP.
+    pub async fn behind(front: Front) -> Fixture {
+        let use_cases = registry::Settings::default();
+        Fixture::serving_behind(front, MemoryMetadataStore::new(), use_cases, |_| {}).await
+    }
+
+    async fn serving_behind(
+        front: Front,
+        log: MemoryMetadataStore,
+        use_cases: registry::Settings,
+        change: impl FnOnce(&mut Settings),
+    ) -> Fixture {
         let log = Arc::new(log);
         let plan = ports::metadata_store::faulty::FaultPlan::none();
         let metadata = Arc::new(FaultyMetadataStore::new(log, plan));
@@ -97,8 +113,11 @@ impl Fixture {
             listeners: vec![listener],
             registry,
             settings,
-            front: front::Front::plain(),
-            reports: Vec::new(),
+            front,
+            reports: vec![Report {
+                name: "part",
+                tell: Arc::new(|| "as it should be".to_owned()),
+            }],
             info: Info {
                 version: "1.2.3".into(),
                 revision: Some("abcdef".into()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::Settings;
 use bytes::Bytes;
+use front::{Front, FrontSettings, ProxyProtocol};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ports::blob_store::faulty::Call as BlobCall;
@@ -128,6 +129,30 @@ async fn a_connection_that_has_just_begun_is_served() {
     let answer = new.send(&get("/v2/")).await.expect(200);
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(new.is_closed().await);
+}
+
+#[tokio::test]
+async fn who_owes_a_word_before_http_holds_no_stop_up() {
+    let proxies = FrontSettings {
+        trusted_proxies: "127.0.0.1".parse().unwrap(),
+        proxy_protocol: ProxyProtocol::Required,
+        handshake_timeout: LONG,
+        ..FrontSettings::default()
+    };
+    let mut server = Fixture::behind(Front::new(proxies, None)).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut proxy = TcpStream::connect(server.address).await.unwrap();
+    let said = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /readyz?verbose HTTP/1.0\r\n\r\n";
+    proxy.write_all(said).await.unwrap();
+    let answer = read_to_end(&mut proxy).await;
+    assert!(
+        answer.ends_with("\r\n\r\nready\npart: as it should be\n"),
+        "{answer}"
+    );
+    server.shutdown.cancel();
+    let ended = tokio::time::timeout(LONG / 2, &mut server.serving);
+    ended.await.expect("nobody is waited for").unwrap();
+    assert_eq!(read_to_end(&mut silent).await, "");
 }
 
 #[tokio::test]
