@@ -58,6 +58,16 @@ enum Standing {
     },
 }
 
+impl Standing {
+    /// Whether they came with a token that is limited to some images.
+    fn is_limited(&self) -> bool {
+        match self {
+            Standing::Admin { limits } | Standing::User { limits, .. } => limits.is_some(),
+            Standing::Anonymous | Standing::Outside | Standing::Robot { .. } => false,
+        }
+    }
+}
+
 /// Decides what one asker may do, in one state of the tables.
 pub(crate) struct Rights<'a> {
     tables: &'a dyn ReadTables,
@@ -113,6 +123,8 @@ impl<'a> Rights<'a> {
         let allowed = match need {
             Need::Nothing => true,
             Need::Repository(repository, right) => self.may_in_repository(repository, *right)?,
+            // What limits a token is about images: it rules over nothing.
+            Need::Project(_, right) if *right > Right::Pull && standing.is_limited() => false,
             Need::Project(project, right) => self.may_in_project(project, *right)?,
             Need::Account(account) => match standing {
                 Standing::Admin { limits } => limits.is_none(),

@@ -224,6 +224,10 @@ fn token_ends_by_itself_and_may_do_no_more_than_it_is_limited_to() {
     assert!(verdict(&world, &whole, &Need::Account(name("ann"))).is_allowed());
     assert!(!verdict(&world, &limited, &Need::Account(name("ann"))).is_allowed());
     assert!(!verdict(&world, &limited, &Need::NewProject).is_allowed());
+    for right in [Right::Maintain, Right::Own] {
+        let need = Need::Project(project("team"), right);
+        assert!(!verdict(&world, &limited, &need).is_allowed(), "{need:?}");
+    }
     // It goes on after a new password, and not after its own end.
     world.system(AccessCommand::SetPassword {
         user: name("ann"),
