@@ -36,7 +36,7 @@ const CRATES: &[(&str, Uses)] = &[
         "blobs",
         These(&["oci", "metadata", "ports", "durable_files"]),
     ),
-    ("sessions", These(&["ports"])),
+    ("sessions", These(&["metadata", "ports"])),
     ("auth", These(&["oci", "metadata", "ports"])),
     (
         "metadata_raft",

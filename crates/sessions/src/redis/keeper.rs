@@ -1,0 +1,218 @@
+//! Keeps a connection: makes it in the background, gives it to calls, and makes another one when it broke.
+//!
+//! A connection counts only when a probe has *written* by it: a replica, a full server and one whose disk fails answer a
+//! PING as well.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use ports::{Degraded, IdSource, RandomIds};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::connection::{Connection, Connector};
+use super::settings::RedisSettings;
+use crate::status::Status;
+
+/// Writes, and takes it away again in a minute.
+const PROBE: &str =
+    "redis.call('HSET', KEYS[1], 'probe', '1') return redis.call('PEXPIRE', KEYS[1], 60000)";
+
+/// How many keys are written to by a probe of a Cluster, so that each of a few masters is likely to be among theirs.
+const CLUSTER_PROBES: usize = 24;
+
+/// The connection, and who makes it. Its task ends when this is dropped.
+pub struct Keeper {
+    kept: Arc<Kept>,
+    task: JoinHandle<()>,
+}
+
+struct Kept {
+    connector: Connector,
+    breaker: Breaker,
+    connection: Mutex<Option<Connection>>,
+    broke: Notify,
+    /// Whether there is a connection; for those who wait for one at the start.
+    is_there: watch::Sender<bool>,
+    prefix: String,
+    call_timeout: Duration,
+    probe_interval: Duration,
+}
+
+impl Keeper {
+    /// Begins to connect.
+    pub fn start(settings: &RedisSettings, connector: Connector) -> Keeper {
+        let kept = Arc::new(Kept {
+            connector,
+            breaker: Breaker::new(settings.misses_max),
+            connection: Mutex::new(None),
+            broke: Notify::new(),
+            is_there: watch::Sender::new(false),
+            prefix: settings.prefix.clone(),
+            call_timeout: settings.call_timeout,
+            probe_interval: settings.probe_interval,
+        });
+        let task = tokio::spawn(keep(Arc::clone(&kept)));
+        Keeper { kept, task }
+    }
+
+    /// By when an operation that begins now has to be answered.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.kept.call_timeout
+    }
+
+    /// Runs a command until the deadline, when there is a connection; fails at once when there is none.
+    pub async fn run(&self, command: &Cmd, deadline: Instant) -> Result<Value, Degraded> {
+        match self.attempt(command, deadline).await {
+            Ok(value) => Ok(value),
+            Err(Missed::Degraded(degraded)) => Err(degraded),
+            Err(Missed::UnknownScript) => Err(Degraded::because("an unknown script")),
+        }
+    }
+
+    /// Runs a script by its hash, and by its text where Redis has not seen it.
+    pub async fn run_script(
+        &self,
+        by_hash: &Cmd,
+        by_text: impl FnOnce() -> Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Degraded> {
+        match self.attempt(by_hash, deadline).await {
+            Ok(value) => Ok(value),
+            Err(Missed::Degraded(degraded)) => Err(degraded),
+            Err(Missed::UnknownScript) => self.run(&by_text(), deadline).await,
+        }
+    }
+
+    async fn attempt(&self, command: &Cmd, deadline: Instant) -> Result<Value, Missed> {
+        let kept = &self.kept;
+        kept.breaker.check().map_err(Missed::Degraded)?;
+        let connection = kept.connection.lock().clone();
+        let Some(mut connection) = connection else {
+            let why = Degraded::because("the connection is being made again");
+            return Err(Missed::Degraded(why));
+        };
+        let why: Arc<str> = match tokio::time::timeout_at(deadline, connection.run(command)).await {
+            Ok(Ok(value)) => {
+                kept.breaker.answered();
+                return Ok(value);
+            }
+            Ok(Err(error)) if is_unknown_script(&error) => {
+                kept.breaker.answered();
+                return Err(Missed::UnknownScript);
+            }
+            Ok(Err(error)) => {
+                if is_of_connection(&error) && !connection.mends_itself() {
+                    kept.drop_connection();
+                }
+                shown(&error).into()
+            }
+            Err(_) => format!("no answer in {:?}", kept.call_timeout).into(),
+        };
+        if kept.breaker.missed(&why) {
+            kept.drop_connection();
+        }
+        Err(Missed::Degraded(Degraded { why }))
+    }
+
+    /// For people.
+    pub fn status(&self) -> Status {
+        self.kept.breaker.status()
+    }
+
+    /// Waits until Redis is there, for so long; whether it is.
+    pub async fn wait(&self, within: Duration) -> bool {
+        let mut is_there = self.kept.is_there.subscribe();
+        let there = is_there.wait_for(|there| *there);
+        matches!(tokio::time::timeout(within, there).await, Ok(Ok(_)))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Why a command has no answer.
+enum Missed {
+    Degraded(Degraded),
+    /// A correct answer: the script has to be sent whole.
+    UnknownScript,
+}
+
+impl Kept {
+    fn drop_connection(&self) {
+        *self.connection.lock() = None;
+        self.is_there.send_replace(false);
+        self.broke.notify_one();
+    }
+
+    /// A connection that has written.
+    async fn probed(&self, turn: usize) -> Result<Connection, RedisError> {
+        let connection = self.connector.connect(turn).await?;
+        let keys = match connection.mends_itself() {
+            true => CLUSTER_PROBES,
+            false => 1,
+        };
+        let probes = (0..keys).map(|number| {
+            let mut connection = connection.clone();
+            let key = format!("{}:probe:{number}", self.prefix);
+            async move {
+                let mut probe = redis::cmd("EVAL");
+                connection.run(probe.arg(PROBE).arg(1).arg(key)).await
+            }
+        });
+        futures::future::try_join_all(probes).await?;
+        Ok(connection)
+    }
+}
+
+/// The task: connects, waits until the connection broke, and begins again.
+async fn keep(kept: Arc<Kept>) {
+    let mut turn = 0_usize;
+    loop {
+        let deadline = kept.connector.deadline();
+        let why: Arc<str> = match tokio::time::timeout(deadline, kept.probed(turn)).await {
+            Ok(Ok(connection)) => {
+                *kept.connection.lock() = Some(connection);
+                kept.breaker.close();
+                kept.is_there.send_replace(true);
+                kept.broke.notified().await;
+                continue;
+            }
+            Ok(Err(error)) => shown(&error).into(),
+            Err(_) => format!("no connection in {deadline:?}").into(),
+        };
+        kept.breaker.unreachable(&why);
+        turn = turn.wrapping_add(1);
+        // All nodes lose Redis at once; they need not come back at once.
+        let jitter = (RandomIds.fresh() % 200) as u32;
+        tokio::time::sleep(kept.probe_interval * (1000 + jitter) / 1000).await;
+    }
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Whether another connection may help: the line broke, or its other end is no master any more.
+fn is_of_connection(error: &RedisError) -> bool {
+    let no_master = [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown];
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || no_master
+            .into_iter()
+            .any(|kind| error.kind() == ErrorKind::Server(kind))
+}
+
+/// What an error says, without what a server added to it beyond its first line.
+fn shown(error: &RedisError) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().take(200).collect()
+}
