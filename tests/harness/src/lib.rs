@@ -17,6 +17,7 @@ pub mod nginx;
 pub mod poor_store;
 pub mod ports;
 pub mod process;
+pub mod redis;
 pub mod tools;
 
 pub use client::{Client, Reply};
@@ -31,3 +32,4 @@ pub use links::Links;
 pub use nginx::Nginx;
 pub use poor_store::PoorStore;
 pub use process::Process;
+pub use redis::RedisServer;

@@ -97,6 +97,8 @@ const PROVIDER: Need = Need::PythonProgram {
     version: "0.3.4",
 };
 
+const REDIS: Need = Need::Debian(&["redis-sentinel", "redis-server"]);
+
 const FAKETIME: Need = Need::Debian(&["libfaketime"]);
 
 const SUITES: &[Suite] = &[
@@ -116,6 +118,12 @@ const SUITES: &[Suite] = &[
         name: "garage",
         tests: Tests::Folder("tests/storage"),
         needs: &[GARAGE],
+        deadline_minutes: 10,
+    },
+    Suite {
+        name: "redis",
+        tests: Tests::Folder("tests/sessions"),
+        needs: &[REDIS],
         deadline_minutes: 10,
     },
     Suite {
