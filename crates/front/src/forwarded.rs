@@ -183,6 +183,8 @@ pub(crate) fn host(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
@@ -266,6 +268,22 @@ mod tests {
         );
         assert_eq!(heard("for=unknown").0, "10.0.0.1");
         assert_eq!(heard("for=192.0.2.1;by=10.0.0.1").0, "192.0.2.1");
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics_and_a_strangers_counts_for_nothing(text in "[ -~]{0,80}", like in "(for|proto|host|=|;|,|\"|\\\\|192[.]0[.]2[.]1|10[.]0[.]0[.]2|\\[::1\\]| ){0,20}") {
+            for text in [text, like] {
+                let names = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"];
+                let lines = names.map(|name| (name, text.as_str()));
+                for by in [ForwardedBy::XForwarded, ForwardedBy::Forwarded] {
+                    heard(by, &lines);
+                    let nearest = [192, 0, 2, 9].into();
+                    let told = told(by, &headers(&lines), nearest, |_| false);
+                    prop_assert_eq!(told.address, nearest);
+                }
+            }
+        }
     }
 
     #[test]
