@@ -190,6 +190,16 @@ async fn new_key_is_fetched_once_and_unknown_ones_not_again_and_again() {
 }
 
 #[tokio::test]
+async fn token_that_is_for_one_place_is_not_shown_to_another() {
+    let fixture = Fixture::start(Kind::P256).await;
+    let provider = Provider::new(settings(&fixture)).unwrap();
+    fixture.claims(json!({"groups": Value::Null}));
+    fixture.user_info(json!("elsewhere"));
+    let login = log_in(&fixture, &provider).await.unwrap();
+    assert_eq!(login.groups.unwrap()[0].as_str(), "told");
+}
+
+#[tokio::test]
 async fn rotated_key_is_followed_and_the_removed_one_counts_no_more() {
     let mut fixture = Fixture::start(Kind::P256).await;
     let workloads = Workloads::new(vec![fixture.workload()]).unwrap();

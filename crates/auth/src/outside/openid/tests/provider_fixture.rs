@@ -262,8 +262,15 @@ async fn answer(
             }
             ("/token", _) => state.exchange(request).await,
             ("/userinfo", _) if request.headers()[AUTHORIZATION] == "Bearer access-1" => {
-                json(state.told.lock().user_info.clone().unwrap())
+                match state.told.lock().user_info.clone() {
+                    Some(Value::String(to)) => redirect(&to),
+                    told => json(told.unwrap()),
+                }
             }
+            ("/elsewhere", _) if request.headers().contains_key(AUTHORIZATION) => {
+                refusal(StatusCode::BAD_REQUEST, "it shows me its token")
+            }
+            ("/elsewhere", _) => json(json!({"sub": "subject-1", "groups": ["told"]})),
             _ => refusal(StatusCode::NOT_FOUND, "not_found"),
         },
     )
