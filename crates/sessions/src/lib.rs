@@ -20,5 +20,5 @@ mod throttle;
 
 pub use memory::MemoryStore;
 pub use redis::{Password, RedisError, RedisLogin, RedisPlace, RedisSettings, RedisStore};
-pub use sessions::{Sessions, SessionsSettings};
+pub use sessions::{PullLimits, Sessions, SessionsSettings};
 pub use status::{Away, Status};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ports::{LoginGate, PullGate, SessionStore, SharedCounts, ThrottlePolicy};
+use ports::{
+    LoginGate, PullGate, PullLimit, PullSource, SessionStore, SharedCounts, ThrottlePolicy,
+};
 use tokio::task::JoinHandle;
 
 use crate::gate::{self, Gate};
@@ -16,6 +18,17 @@ pub struct SessionsSettings {
     pub redis: Option<RedisSettings>,
     /// How failed logins are answered.
     pub throttle: ThrottlePolicy,
+    /// How much may be pulled.
+    pub pulls: PullLimits,
+}
+
+/// How much may be pulled; without a limit, nothing is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PullLimits {
+    /// By an account.
+    pub account: Option<PullLimit>,
+    /// By nobody in particular, from one address.
+    pub address: Option<PullLimit>,
 }
 
 /// Sessions, throttles and pull rates of one node. Its background tasks end when it is dropped.
@@ -23,6 +36,7 @@ pub struct Sessions {
     store: Arc<dyn SessionStore>,
     gate: Arc<Gate>,
     redis: Option<Arc<RedisStore>>,
+    pulls: PullLimits,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -40,6 +54,7 @@ impl Sessions {
                 store: Arc::new(MemoryStore::new()),
                 gate: gate::alone(settings.throttle),
                 redis: None,
+                pulls: settings.pulls,
                 tasks: Vec::new(),
             });
         };
@@ -50,6 +65,7 @@ impl Sessions {
             store: Arc::clone(&redis) as _,
             gate,
             redis: Some(redis),
+            pulls: settings.pulls,
             tasks,
         })
     }
@@ -70,6 +86,15 @@ impl Sessions {
     #[must_use]
     pub fn pull_gate(&self) -> Arc<dyn PullGate> {
         Arc::clone(&self.gate) as _
+    }
+
+    /// How much a source may pull; `None` when its pulls are not counted.
+    #[must_use]
+    pub fn pull_limit(&self, source: &PullSource) -> Option<PullLimit> {
+        match source {
+            PullSource::Account(_) => self.pulls.account,
+            PullSource::Address(_) => self.pulls.address,
+        }
     }
 
     /// How it stands with what nodes share, for `/readyz?verbose`. It never makes a node unready.

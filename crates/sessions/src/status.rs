@@ -44,6 +44,20 @@ impl fmt::Display for Status {
     }
 }
 
+impl Status {
+    /// The same for anybody who asks: without the cause, which may name hosts.
+    #[must_use]
+    pub fn without_cause(&self) -> String {
+        match self {
+            Status::Away(Away { lasted, .. }) => {
+                format!("Redis is away for {} s: {STOPPED}", lasted.as_secs())
+            }
+            Status::Shared => "Redis answers".to_owned(),
+            Status::InMemory => "in this node's memory".to_owned(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +72,8 @@ mod tests {
             away.to_string(),
             format!("sessions: Redis is away for 12 s (no answer in 50ms): {STOPPED}")
         );
+        let public = away.without_cause();
+        assert!(public.contains("12 s") && public.contains(STOPPED));
+        assert!(!public.contains("no answer"));
     }
 }

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use harness::RedisServer;
 use harness::redis::MASTER;
-use ports::{
-    LoginGate, PullGate, PullLimit, PullSource, RandomIds, SessionId, SessionStore, ThrottlePolicy,
-};
+use ports::{LoginGate, PullGate, PullLimit, PullSource, RandomIds, SessionId, SessionStore};
 use sessions::{RedisPlace, RedisSettings, RedisStore, Sessions, SessionsSettings, Status};
 use sessions_suite::{LONG, SOON, alice, connected, goes_away, impatient, session, works_again};
 
@@ -167,7 +165,7 @@ const HUNDRED: PullLimit = PullLimit {
 fn node(settings: RedisSettings) -> Sessions {
     Sessions::start(&SessionsSettings {
         redis: Some(settings),
-        throttle: ThrottlePolicy::default(),
+        ..SessionsSettings::default()
     })
     .unwrap()
 }

@@ -7,7 +7,7 @@ use front::{ClientCertificates, ProxyProtocol};
 use metadata::PART_NUMBER_MAX;
 
 use super::parts::storage_settings;
-use super::settings::{S3, Settings, TlsMode};
+use super::settings::{RedisMode, S3, Settings, TlsMode};
 use super::value::ByteSize;
 
 /// What fits into as many parts as there may be.
@@ -34,6 +34,7 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
         );
     }
     found.append(&mut of_client_port(settings));
+    found.append(&mut wrong_sessions(settings));
     found.append(&mut storage_settings(settings, Path::new("")).problems());
     if settings.storage.kind == StorageKind::S3 {
         found.append(&mut unreadable_files(&settings.s3));
@@ -78,6 +79,44 @@ fn of_client_port(settings: &Settings) -> Vec<String> {
         ("tls.certificate", &tls.certificate),
         ("tls.key", &tls.key),
         ("tls.client_authorities", &tls.client_authorities),
+    ] {
+        if let Some(why) = file.as_deref().and_then(unreadable) {
+            found.push(format!("{key}: {why}"));
+        }
+    }
+    found
+}
+
+/// What is wrong with where sessions are.
+fn wrong_sessions(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let (sessions, limits) = (&settings.sessions, &settings.limits);
+    if sessions.mode == RedisMode::Alone && sessions.redis.len() > 1 {
+        found.push("sessions.redis has several addresses: set sessions.mode to \"sentinel\" or \"cluster\", or leave one".to_owned());
+    }
+    if sessions.mode != RedisMode::Alone && sessions.redis.is_empty() {
+        found.push("sessions.mode needs addresses in sessions.redis".to_owned());
+    }
+    if sessions.redis.iter().any(|address| address.contains('@')) {
+        found.push("sessions.redis has a user or a password in an address, where others can see it: set sessions.user and sessions.password_file".to_owned());
+    }
+    if sessions.password.is_some() && sessions.password_file.is_some() {
+        found.push(
+            "sessions.password and sessions.password_file are both set: leave one".to_owned(),
+        );
+    }
+    if limits.login_wait_max > limits.login_window {
+        found.push(
+            "limits.login_wait_max is longer than limits.login_window: failures would be forgotten while they are waited for".to_owned(),
+        );
+    }
+    for (key, file) in [
+        ("sessions.password_file", &sessions.password_file),
+        (
+            "sessions.sentinel_password_file",
+            &sessions.sentinel_password_file,
+        ),
+        ("sessions.ca_file", &sessions.ca_file),
     ] {
         if let Some(why) = file.as_deref().and_then(unreadable) {
             found.push(format!("{key}: {why}"));

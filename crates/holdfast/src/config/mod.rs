@@ -8,6 +8,7 @@ mod layers;
 mod parts;
 mod reference;
 mod section;
+mod session_parts;
 mod settings;
 mod value;
 
@@ -21,6 +22,7 @@ pub use parts::{
 };
 pub use reference::reference;
 pub use section::Effective;
+pub use session_parts::sessions_settings;
 pub use settings::{LogFormat, Settings, TlsMode};
 pub use value::ByteSize;
 

@@ -101,6 +101,22 @@ words! {
     form "`x-forwarded` or `forwarded`"
 }
 
+/// What kind of Redis there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisMode {
+    /// One server.
+    Alone,
+    /// A master that sentinels know.
+    Sentinel,
+    /// A Cluster.
+    Cluster,
+}
+
+words! {
+    RedisMode { Alone = "alone", Sentinel = "sentinel", Cluster = "cluster", }
+    form "`alone`, `sentinel` or `cluster`"
+}
+
 words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
 sections! {
@@ -333,6 +349,62 @@ sections! {
         /// `never`. A node does so after 5 s without a confirmation from anybody, and until there is one. What it does
         /// not know is 503 and never 404; nothing is written meanwhile.
         stale_reads: StaleReads = "all";
+    }
+
+    /// Where nodes share login sessions, counts of failed logins and counts of pulls. Pulls and pushes never wait for it,
+    /// and what it holds may be lost.
+    sessions: SessionPlace as "sessions" {
+        /// Addresses of Redis: `redis://HOST:PORT`, or `rediss://` with TLS. One server, all sentinels, or some nodes of
+        /// a Cluster. Not set: each node keeps what it counts in its own memory.
+        redis: Vec<String> = "";
+        /// Whether these are one server, `sentinel`s or nodes of a `cluster`.
+        mode: RedisMode = "alone";
+        /// For `sentinel`: the name of the master.
+        sentinel_master: String = "mymaster";
+        /// The user of Redis. Not set: its default user.
+        user: Option<String> = "";
+        /// The password of Redis. Better set by its variable, or by `password_file`.
+        password: Option<Secret> = "";
+        /// A file with the password of Redis.
+        password_file: Option<PathBuf> = "";
+        /// For `sentinel`: the user of the sentinels.
+        sentinel_user: Option<String> = "";
+        /// For `sentinel`: a file with the password of the sentinels.
+        sentinel_password_file: Option<PathBuf> = "";
+        /// A PEM file with the certificates of the authorities to trust, instead of the system's.
+        ca_file: Option<PathBuf> = "";
+        /// What every key begins with, so that a Redis can be shared.
+        prefix: String = "holdfast";
+        /// How long Redis may take for one operation. Logins wait so long at most.
+        call_timeout: Span = "50ms" in "5ms" ..= "5s";
+        /// How long connecting may take, in the background.
+        connect_timeout: Span = "1s" in "50ms" ..= "1m";
+        /// After how many misses in a row everything goes on without Redis.
+        misses_max: u32 = "3" in "1" ..= "100";
+        /// How often Redis is tried again then.
+        probe_interval: Span = "1s" in "100ms" ..= "1m";
+    }
+
+    /// How often somebody may fail to log in, and how much may be pulled.
+    limits: Limits as "limits" {
+        /// How many failed logins for an account from an address (of IPv6: a /64) cost nothing. Failures are never counted
+        /// for an account alone, so that nobody can lock out somebody else.
+        login_failures_free: u32 = "5" in "0" ..= "1000";
+        /// How long to wait after the next one; each further one doubles it.
+        login_wait: Span = "1s" in "100ms" ..= "1m";
+        /// The longest wait; no longer than `login_window`.
+        login_wait_max: Span = "5m" in "1s" ..= "24h";
+        /// How long failed logins are remembered.
+        login_window: Span = "15m" in "1m" ..= "24h";
+        /// How many failed logins an address has in that time, for all accounts together.
+        login_failures_address: u32 = "100" in "1" ..= "1000000";
+        /// How many manifests an account may pull in `pulls_window`; `HEAD` is free. Not set: as many as it likes.
+        pulls_account: Option<u32> = "" in "1" ..= "1000000000";
+        /// How many manifests may be pulled without an account from an address (of IPv6: a /64). Not set: as many as anybody
+        /// likes.
+        pulls_anonymous: Option<u32> = "" in "1" ..= "1000000000";
+        /// How long a count of pulls lasts, from the first one on.
+        pulls_window: Span = "6h" in "1m" ..= "30days";
     }
 
     /// The log on standard error.

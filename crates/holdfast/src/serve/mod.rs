@@ -37,10 +37,13 @@ use blobs::StorageSettings;
 use front::Front;
 use ports::{BlobStore, RandomIds};
 use registry::{MovableStore, Parts, Registry, SweepPermit, Sweeper};
+use sessions::Sessions;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Configuration, api_settings, registry_settings, storage_settings};
+use crate::config::{
+    Configuration, api_settings, registry_settings, sessions_settings, storage_settings,
+};
 use crate::control;
 use crate::failure::Failure;
 use crate::version;
@@ -86,6 +89,8 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         data_folder::DataFolder::open(&settings.server.data, settings.server.free_space_min)?;
     crate::crypto::install();
     let metrics = metrics::install()?;
+    let sessions = Sessions::start(&sessions_settings(settings)?);
+    let sessions = Arc::new(sessions.map_err(|error| Failure::new(error.to_string()))?);
     let storage = storage_settings(settings, &data.blobs());
     let movable = MovableStore::new(open_blobs(&storage).await?);
     let blobs: Arc<dyn BlobStore> = Arc::new(movable.clone());
@@ -111,7 +116,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         registry: registry.clone(),
         settings: api_settings(settings),
         front: port.front.clone(),
-        reports: reports(&port.front),
+        reports: reports(&port.front, &sessions),
         info: api::Info {
             version: version::VERSION.to_owned(),
             revision: Some(version::REVISION.to_owned()),
@@ -205,13 +210,18 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
 }
 
 /// What `/readyz?verbose` tells.
-fn reports(front: &Front) -> Vec<api::Report> {
+fn reports(front: &Front, sessions: &Arc<Sessions>) -> Vec<api::Report> {
     let tls = front.tls().map(Arc::clone);
     let tls = tls.map(|tls| api::Report {
         name: "tls",
         tell: Arc::new(move || tls.report()),
     });
-    tls.into_iter().collect()
+    let sessions = Arc::clone(sessions);
+    let sessions = api::Report {
+        name: "sessions",
+        tell: Arc::new(move || sessions.status().without_cause()),
+    };
+    tls.into_iter().chain([sessions]).collect()
 }
 
 async fn open_blobs(storage: &StorageSettings) -> Result<Arc<dyn BlobStore>, Failure> {

@@ -34,7 +34,8 @@ pub struct Keeper {
 struct Kept {
     connector: Connector,
     breaker: Breaker,
-    connection: Mutex<Option<Connection>>,
+    /// With its number, so that what is told late of an earlier one does not harm a later one.
+    connection: Mutex<Option<(usize, Connection)>>,
     broke: Notify,
     /// Whether there is a connection; for those who wait for one at the start.
     is_there: watch::Sender<bool>,
@@ -92,7 +93,7 @@ impl Keeper {
         let kept = &self.kept;
         kept.breaker.check().map_err(Missed::Degraded)?;
         let connection = kept.connection.lock().clone();
-        let Some(mut connection) = connection else {
+        let Some((number, mut connection)) = connection else {
             let why = Degraded::because("the connection is being made again");
             return Err(Missed::Degraded(why));
         };
@@ -107,14 +108,15 @@ impl Keeper {
             }
             Ok(Err(error)) => {
                 if is_of_connection(&error) && !connection.mends_itself() {
-                    kept.drop_connection();
+                    kept.drop_connection(Some(number));
                 }
                 shown(&error).into()
             }
             Err(_) => format!("no answer in {:?}", kept.call_timeout).into(),
         };
-        if kept.breaker.missed(&why) {
-            kept.drop_connection();
+        if kept.is_current(number) && kept.breaker.missed(&why) {
+            // Whichever there is: an open breaker is closed by a new one only.
+            kept.drop_connection(None);
         }
         Err(Missed::Degraded(Degraded { why }))
     }
@@ -146,8 +148,26 @@ enum Missed {
 }
 
 impl Kept {
-    fn drop_connection(&self) {
-        *self.connection.lock() = None;
+    /// Whether no later connection has taken the place of this one.
+    fn is_current(&self, number: usize) -> bool {
+        let connection = self.connection.lock();
+        connection
+            .as_ref()
+            .is_none_or(|(current, _)| *current == number)
+    }
+
+    /// Drops the connection of this number, or whichever there is.
+    fn drop_connection(&self, number: Option<usize>) {
+        let is_meant = |current: &usize| number.is_none_or(|number| number == *current);
+        let mut connection = self.connection.lock();
+        if connection
+            .as_ref()
+            .is_some_and(|(current, _)| !is_meant(current))
+        {
+            return;
+        }
+        *connection = None;
+        drop(connection);
         self.is_there.send_replace(false);
         self.broke.notify_one();
     }
@@ -179,7 +199,8 @@ async fn keep(kept: Arc<Kept>) {
         let deadline = kept.connector.deadline();
         let why: Arc<str> = match tokio::time::timeout(deadline, kept.probed(turn)).await {
             Ok(Ok(connection)) => {
-                *kept.connection.lock() = Some(connection);
+                *kept.connection.lock() = Some((turn, connection));
+                turn = turn.wrapping_add(1);
                 kept.breaker.close();
                 kept.is_there.send_replace(true);
                 kept.broke.notified().await;
