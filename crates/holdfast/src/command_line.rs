@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::cluster_command::ClusterCommand;
 use crate::config::Given;
+use crate::manage::ManageCommand;
 use crate::move_command::MoveArguments;
 use crate::up::UpArguments;
 use crate::version;
@@ -52,6 +53,8 @@ pub enum Command {
     /// Checks the store of blobs, or moves the blobs to another
     #[command(subcommand)]
     Storage(StorageCommand),
+    #[command(flatten)]
+    Manage(ManageCommand),
     /// Prints a script that completes this command line in a shell
     Completions {
         /// The shell.

@@ -11,6 +11,7 @@ mod control;
 mod crypto;
 mod failure;
 mod logging;
+mod manage;
 mod move_command;
 mod restore_command;
 mod s3_place;
@@ -63,6 +64,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Reference) => print(&config::reference()),
         Command::Storage(StorageCommand::Move(arguments)) => move_command::run(&arguments),
         Command::Storage(StorageCommand::Check(arguments)) => storage::check(&load(&arguments)?),
+        Command::Manage(command) => manage::run(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "holdfast", &mut script);
