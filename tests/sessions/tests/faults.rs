@@ -64,6 +64,20 @@ async fn a_hung_server_costs_a_few_deadlines_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_server_is_noticed_though_nobody_asks_it() {
+    let mut server = RedisServer::start(&[]).unwrap();
+    let store = connected(&alone(&server)).await;
+    server.process().pause().unwrap();
+    let deadline = Instant::now() + SOON;
+    while store.status() == Status::Shared {
+        assert!(Instant::now() < deadline, "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.process().resume().unwrap();
+    assert!(store.wait(SOON).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_became_read_only_is_away() {
     let server = RedisServer::start(&[]).unwrap();
     let other = RedisServer::start(&[]).unwrap();

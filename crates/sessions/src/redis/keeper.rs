@@ -68,7 +68,7 @@ impl Keeper {
 
     /// Runs a command until the deadline, when there is a connection; fails at once when there is none.
     pub async fn run(&self, command: &Cmd, deadline: Instant) -> Result<Value, Degraded> {
-        match self.attempt(command, deadline).await {
+        match self.kept.attempt(command, deadline).await {
             Ok(value) => Ok(value),
             Err(Missed::Degraded(degraded)) => Err(degraded),
             Err(Missed::UnknownScript) => Err(Degraded::because("an unknown script")),
@@ -82,43 +82,11 @@ impl Keeper {
         by_text: impl FnOnce() -> Cmd,
         deadline: Instant,
     ) -> Result<Value, Degraded> {
-        match self.attempt(by_hash, deadline).await {
+        match self.kept.attempt(by_hash, deadline).await {
             Ok(value) => Ok(value),
             Err(Missed::Degraded(degraded)) => Err(degraded),
             Err(Missed::UnknownScript) => self.run(&by_text(), deadline).await,
         }
-    }
-
-    async fn attempt(&self, command: &Cmd, deadline: Instant) -> Result<Value, Missed> {
-        let kept = &self.kept;
-        kept.breaker.check().map_err(Missed::Degraded)?;
-        let connection = kept.connection.lock().clone();
-        let Some((number, mut connection)) = connection else {
-            let why = Degraded::because("the connection is being made again");
-            return Err(Missed::Degraded(why));
-        };
-        let why: Arc<str> = match tokio::time::timeout_at(deadline, connection.run(command)).await {
-            Ok(Ok(value)) => {
-                kept.breaker.answered();
-                return Ok(value);
-            }
-            Ok(Err(error)) if is_unknown_script(&error) => {
-                kept.breaker.answered();
-                return Err(Missed::UnknownScript);
-            }
-            Ok(Err(error)) => {
-                if is_of_connection(&error) && !connection.mends_itself() {
-                    kept.drop_connection(Some(number));
-                }
-                shown(&error).into()
-            }
-            Err(_) => format!("no answer in {:?}", kept.call_timeout).into(),
-        };
-        if kept.is_current(number) && kept.breaker.missed(&why) {
-            // Whichever there is: an open breaker is closed by a new one only.
-            kept.drop_connection(None);
-        }
-        Err(Missed::Degraded(Degraded { why }))
     }
 
     /// For people.
@@ -148,6 +116,37 @@ enum Missed {
 }
 
 impl Kept {
+    async fn attempt(&self, command: &Cmd, deadline: Instant) -> Result<Value, Missed> {
+        self.breaker.check().map_err(Missed::Degraded)?;
+        let connection = self.connection.lock().clone();
+        let Some((number, mut connection)) = connection else {
+            let why = Degraded::because("the connection is being made again");
+            return Err(Missed::Degraded(why));
+        };
+        let why: Arc<str> = match tokio::time::timeout_at(deadline, connection.run(command)).await {
+            Ok(Ok(value)) => {
+                self.breaker.answered();
+                return Ok(value);
+            }
+            Ok(Err(error)) if is_unknown_script(&error) => {
+                self.breaker.answered();
+                return Err(Missed::UnknownScript);
+            }
+            Ok(Err(error)) => {
+                if is_of_connection(&error) && !connection.mends_itself() {
+                    self.drop_connection(Some(number));
+                }
+                shown(&error).into()
+            }
+            Err(_) => format!("no answer in {:?}", self.call_timeout).into(),
+        };
+        if self.is_current(number) && self.breaker.missed(&why) {
+            // Whichever there is: an open breaker is closed by a new one only.
+            self.drop_connection(None);
+        }
+        Err(Missed::Degraded(Degraded { why }))
+    }
+
     /// Whether no later connection has taken the place of this one.
     fn is_current(&self, number: usize) -> bool {
         let connection = self.connection.lock();
@@ -172,27 +171,47 @@ impl Kept {
         self.broke.notify_one();
     }
 
-    /// A connection that has written.
-    async fn probed(&self, turn: usize) -> Result<Connection, RedisError> {
-        let connection = self.connector.connect(turn).await?;
+    /// What proves a connection: writes to one key, or to many of a Cluster.
+    fn probes(&self, connection: &Connection) -> impl Iterator<Item = Cmd> + use<> {
         let keys = match connection.mends_itself() {
             true => CLUSTER_PROBES,
             false => 1,
         };
-        let probes = (0..keys).map(|number| {
+        let prefix = self.prefix.clone();
+        (0..keys).map(move |number| {
+            let mut probe = redis::cmd("EVAL");
+            probe
+                .arg(PROBE)
+                .arg(1)
+                .arg(format!("{prefix}:probe:{number}"));
+            probe
+        })
+    }
+
+    /// Asks a connection that nobody may have used for a while, so that nobody has to find out by waiting.
+    async fn watch(&self) {
+        let connection = self.connection.lock().clone();
+        if let Some((_, connection)) = connection {
+            let deadline = Instant::now() + self.call_timeout;
+            let probes: Vec<Cmd> = self.probes(&connection).collect();
+            let asked = probes.iter().map(|probe| self.attempt(probe, deadline));
+            futures::future::join_all(asked).await;
+        }
+    }
+
+    /// A connection that has written.
+    async fn probed(&self, turn: usize) -> Result<Connection, RedisError> {
+        let connection = self.connector.connect(turn).await?;
+        let probes = self.probes(&connection).map(|probe| {
             let mut connection = connection.clone();
-            let key = format!("{}:probe:{number}", self.prefix);
-            async move {
-                let mut probe = redis::cmd("EVAL");
-                connection.run(probe.arg(PROBE).arg(1).arg(key)).await
-            }
+            async move { connection.run(&probe).await }
         });
         futures::future::try_join_all(probes).await?;
         Ok(connection)
     }
 }
 
-/// The task: connects, waits until the connection broke, and begins again.
+/// The task: connects, watches the connection until it broke, and begins again.
 async fn keep(kept: Arc<Kept>) {
     let mut turn = 0_usize;
     loop {
@@ -203,7 +222,14 @@ async fn keep(kept: Arc<Kept>) {
                 turn = turn.wrapping_add(1);
                 kept.breaker.close();
                 kept.is_there.send_replace(true);
-                kept.broke.notified().await;
+                let broke = kept.broke.notified();
+                tokio::pin!(broke);
+                while tokio::time::timeout(kept.probe_interval, &mut broke)
+                    .await
+                    .is_err()
+                {
+                    kept.watch().await;
+                }
                 continue;
             }
             Ok(Err(error)) => shown(&error).into(),
