@@ -360,7 +360,7 @@ impl Shared {
         }
         let deadline = Deadline::now() + ANSWER_TIME_MAX;
         let obeyed = match order {
-            OrderRequest::Promote(node) => steward::promote(member, node).await,
+            OrderRequest::Promote(node) => steward::promote(self, member, node).await,
             OrderRequest::TransferLeader(None) => member
                 .step_down(deadline)
                 .await

@@ -16,7 +16,7 @@ use ports::{Deadline, MetadataStore};
 use tokio::time::Instant;
 
 use crate::node::Shared;
-use crate::upkeep;
+use crate::{status, upkeep};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -91,8 +91,8 @@ impl Steward {
         let group = member.group();
         self.note_silence(&group);
         let change = match next_change(&group, &nodes) {
-            Some(change) => change,
-            None => {
+            Some(change) if may_be_made(shared, &group, &change).await => change,
+            _ => {
                 if self
                     .looked
                     .is_none_or(|at| at.elapsed() > upkeep::LOOK_EVERY)
@@ -213,6 +213,24 @@ fn is_caught_up(peer: &PeerView, group: &GroupView) -> bool {
         .is_some_and(|matched| matched + CAUGHT_UP_WITHIN >= last)
 }
 
+/// Whether a change may be made now. Who is to vote has applied the log, by its own account: what it only has in its log it cannot
+/// serve from, and while it applies a long one it answers late, when a majority may need it.
+async fn may_be_made(shared: &Shared, group: &GroupView, change: &Change) -> bool {
+    let Change::Voters(voters) = change else {
+        return true;
+    };
+    let last = group.last_log.unwrap_or(0);
+    for (node, peer) in &group.nodes {
+        if voters.contains(node) && !peer.votes {
+            let account = status::ask_at(shared, *node, &peer.address).await;
+            if !account.is_ok_and(|status| status.applied + CAUGHT_UP_WITHIN >= last) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
 fn voters_of(group: &GroupView) -> BTreeSet<u64> {
     let voters = group.nodes.iter().filter(|(_, peer)| peer.votes);
     voters.map(|(node, _)| *node).collect()
@@ -266,20 +284,22 @@ fn next_change(group: &GroupView, nodes: &[NodeView]) -> Option<Change> {
 }
 
 /// Makes a learner vote that has caught up.
-pub(crate) async fn promote(member: &Member, node: NodeId) -> Result<(), String> {
+pub(crate) async fn promote(shared: &Shared, member: &Member, node: NodeId) -> Result<(), String> {
     let group = member.group();
     let peer = group.nodes.get(&node.0);
     let peer = peer.ok_or_else(|| format!("node {node} is no member of the log's group"))?;
     if peer.votes {
         return Ok(());
     }
-    if !is_live(peer) || !is_caught_up(peer, &group) {
+    let mut voters = voters_of(&group);
+    voters.insert(node.0);
+    let change = Change::Voters(voters.clone());
+    let has_the_log = is_live(peer) && is_caught_up(peer, &group);
+    if !has_the_log || !may_be_made(shared, &group, &change).await {
         return Err(format!(
             "node {node} has not caught up with the log yet: it votes when it has"
         ));
     }
-    let mut voters = voters_of(&group);
-    voters.insert(node.0);
     let deadline = Deadline::now() + CHANGE_TIME_MAX;
     let changed = member.set_voters(voters, deadline).await;
     changed.map_err(|failure| failure.to_string())
