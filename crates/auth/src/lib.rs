@@ -6,6 +6,7 @@
 //! Spec: RFC 7519 (JSON Web Token), RFC 7518 section 3.4 (ES256), RFC 7517 (JSON Web Key), and the token authentication of
 //! the distribution project ("Token Authentication Specification", "Token Scope Documentation").
 
+mod doorkeeper;
 mod htpasswd;
 mod key;
 pub mod outside;
@@ -15,10 +16,13 @@ mod scope;
 mod secret;
 mod token;
 
+pub use doorkeeper::{
+    Admitted, Doorkeeper, MemberProver, NotAdmitted, ProofFailure, Prover, TokenKeys,
+};
 pub use htpasswd::{Htpasswd, HtpasswdError};
 pub use key::{KeyError, NewKey, SigningKey, VerifyingKeys};
 pub use password::{PASSWORD_BYTES_MAX, PasswordChecker, PasswordError};
-pub use remembered::Remembered;
+pub use remembered::{Remembered, Tag};
 pub use scope::{SCOPES_MAX, Scope, ScopeError, covers, intersection, parse_scopes};
 pub use secret::{AccessToken, new_access_token, new_robot_secret, secret_matches};
 pub use token::{Claims, Proved, Purpose, TokenError, TokenIssuer, Verified, verify};

@@ -27,6 +27,10 @@ struct Kept<T> {
     until: Instant,
 }
 
+/// Under what an outcome is kept: nothing of what was verified can be read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag([u8; 32]);
+
 /// The keys are random already.
 #[derive(Default, Clone, Copy)]
 struct TagHasher;
@@ -72,43 +76,42 @@ impl<T: Clone> Remembered<T> {
         }
     }
 
-    fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+    /// What these parts are kept under.
+    #[must_use]
+    pub fn tag(&self, parts: &[&[u8]]) -> Tag {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
         let tag = context.sign();
-        tag.as_ref()
-            .try_into()
-            .expect("an HMAC-SHA256 has 32 bytes")
+        let tag = tag.as_ref().try_into();
+        Tag(tag.expect("an HMAC-SHA256 has 32 bytes"))
     }
 
-    /// What came out for these parts, unless it is forgotten.
+    /// What came out, unless it is forgotten.
     #[must_use]
-    pub fn get(&self, parts: &[&[u8]]) -> Option<T> {
-        let tag = self.tag(parts);
+    pub fn get(&self, tag: Tag) -> Option<T> {
         let kept = self.kept.lock();
-        let found = kept.new.get(&tag).or_else(|| kept.old.get(&tag))?;
+        let found = kept.new.get(&tag.0).or_else(|| kept.old.get(&tag.0))?;
         (found.until > Instant::now()).then(|| found.value.clone())
     }
 
-    /// Remembers what came out for these parts, for at most `time`.
-    pub fn put(&self, parts: &[&[u8]], value: T, time: Duration) {
-        let tag = self.tag(parts);
+    /// Remembers what came out, for at most `time`.
+    pub fn put(&self, tag: Tag, value: T, time: Duration) {
         let until = Instant::now() + time;
         let mut kept = self.kept.lock();
         if kept.new.len() >= self.limit {
             kept.old = std::mem::take(&mut kept.new);
         }
-        kept.new.insert(tag, Kept { value, until });
+        kept.new.insert(tag.0, Kept { value, until });
     }
 
-    /// Forgets everything: what was verified may count no more.
-    pub fn clear(&self) {
+    /// Forgets what came out: it counts no more.
+    pub fn forget(&self, tag: Tag) {
         let mut kept = self.kept.lock();
-        kept.new.clear();
-        kept.old.clear();
+        kept.new.remove(&tag.0);
+        kept.old.remove(&tag.0);
     }
 }
 
@@ -121,33 +124,37 @@ mod tests {
     #[test]
     fn what_was_put_is_found_until_its_time_is_over() {
         let table = Remembered::new(10);
-        table.put(&[b"a", b"b"], 1, LONG);
-        table.put(&[b"c"], 2, Duration::ZERO);
-        assert_eq!(table.get(&[b"a", b"b"]), Some(1));
-        assert_eq!(table.get(&[b"c"]), None);
-        table.clear();
-        assert_eq!(table.get(&[b"a", b"b"]), None);
+        let (one, other) = (table.tag(&[b"a", b"b"]), table.tag(&[b"c"]));
+        table.put(one, 1, LONG);
+        table.put(other, 2, Duration::ZERO);
+        assert_eq!(table.get(one), Some(1));
+        assert_eq!(table.get(other), None);
+        table.forget(one);
+        assert_eq!(table.get(one), None);
     }
 
     #[test]
     fn parts_are_not_run_together() {
-        let table = Remembered::new(10);
-        table.put(&[b"ab", b"c"], 1, LONG);
+        let table = Remembered::<()>::new(10);
+        let tag = table.tag(&[b"ab", b"c"]);
         for other in [&[&b"a"[..], b"bc"][..], &[b"abc"], &[b"ab", b"c", b""]] {
-            assert_eq!(table.get(other), None);
+            assert_ne!(table.tag(other), tag);
         }
+        let another_process = Remembered::<()>::new(10);
+        assert_ne!(another_process.tag(&[b"ab", b"c"]), tag);
     }
 
     #[test]
     fn table_is_bounded_and_keeps_what_is_newest() {
         let table = Remembered::new(100);
+        let tag = |number: u32| table.tag(&[&number.to_be_bytes()]);
         for number in 0..10_000_u32 {
-            table.put(&[&number.to_be_bytes()], number, LONG);
+            table.put(tag(number), number, LONG);
         }
         let kept = table.kept.lock();
         assert!(kept.new.len() + kept.old.len() <= 100);
         drop(kept);
-        assert_eq!(table.get(&[&9_999_u32.to_be_bytes()]), Some(9_999));
-        assert_eq!(table.get(&[&0_u32.to_be_bytes()]), None);
+        assert_eq!(table.get(tag(9_999)), Some(9_999));
+        assert_eq!(table.get(tag(0)), None);
     }
 }
