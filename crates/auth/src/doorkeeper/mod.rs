@@ -174,8 +174,7 @@ impl Doorkeeper {
         now: SystemTime,
         deadline: Deadline,
     ) -> Result<Seen, NotAdmitted> {
-        let check =
-            |keys: &VerifyingKeys| verify(keys, &self.names, Purpose::Access, token, now);
+        let check = |keys: &VerifyingKeys| verify(keys, &self.names, Purpose::Access, token, now);
         let mut verified = check(&self.keys.known());
         if verified == Err(TokenError::UnknownKey) {
             // It may be signed by a key that came since.
