@@ -201,7 +201,7 @@ impl Time {
     /// Reads a moment.
     ///
     /// # Errors
-    /// [`TimeError`].
+    /// When the text is no moment as RFC 3339 has it, or one before 1970.
     pub fn parse(text: &str) -> Result<Time, TimeError> {
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimeError)?;
         let ms = time.unix_timestamp_nanos().div_euclid(1_000_000);

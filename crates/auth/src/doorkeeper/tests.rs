@@ -1,3 +1,5 @@
+//! The doorkeeper over the real state machine, in memory: each kind of proof, right and wrong.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;

@@ -8,7 +8,6 @@ mod layers;
 mod parts;
 mod reference;
 mod section;
-mod session_parts;
 mod settings;
 mod value;
 
@@ -22,8 +21,7 @@ pub use parts::{
 };
 pub use reference::reference;
 pub use section::Effective;
-pub use session_parts::sessions_settings;
-pub use settings::{LogFormat, Settings, TlsMode};
+pub use settings::{Limits, LogFormat, RedisMode, SessionPlace, Settings, TlsMode};
 pub use value::ByteSize;
 
 use layers::Layers;

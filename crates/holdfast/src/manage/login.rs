@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// How to sign in.
 #[derive(Debug, Args)]
 pub struct LoginArguments {
-    /// The registry, such as https://registry.example [default: that of the last login]
+    /// The registry, such as `https://registry.example` [default: that of the last login]
     url: Option<String>,
     /// The name of a user, or of a robot, as in `robot$team+deploy`
     #[arg(long, short, value_name = "NAME")]

@@ -18,6 +18,7 @@ mod metrics;
 mod node;
 mod parent;
 mod peer_port;
+mod session_settings;
 mod stop;
 
 pub use blob_move::{BlobMove, MoveState};
@@ -41,9 +42,7 @@ use sessions::Sessions;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{
-    Configuration, api_settings, registry_settings, sessions_settings, storage_settings,
-};
+use crate::config::{Configuration, api_settings, registry_settings, storage_settings};
 use crate::control;
 use crate::failure::Failure;
 use crate::version;
@@ -51,6 +50,7 @@ use crate::version;
 use late_store::LateStore;
 pub use node::Node;
 use node::Opening;
+use session_settings::sessions_settings;
 use stop::Asked;
 pub use stop::StopSignals;
 

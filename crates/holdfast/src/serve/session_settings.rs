@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ports::{PullLimit, ThrottlePolicy};
 use sessions::{Password, PullLimits, RedisLogin, RedisPlace, RedisSettings, SessionsSettings};
 
-use super::settings::{Limits, RedisMode, SessionPlace, Settings};
+use crate::config::{Limits, RedisMode, SessionPlace, Settings};
 use crate::failure::Failure;
 
 /// Where sessions and counts are, and what is counted.
