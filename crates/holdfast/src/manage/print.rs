@@ -17,6 +17,9 @@ pub fn table<const N: usize>(
     for row in rows {
         table.add_row(row);
     }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
     format!("{}\n", table.trim_fmt())
 }
 
