@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use metadata::access::has_form;
 use serde::{Deserialize, Serialize};
 
 /// A text in which `*` stands for any characters, or none.
@@ -55,21 +56,7 @@ impl Form {
     /// Whether the whole text is of this form.
     #[must_use]
     pub fn fits(&self, text: &str) -> bool {
-        let mut pieces = self.0.split('*');
-        let first = pieces.next().unwrap_or_default();
-        let Some(mut rest) = text.strip_prefix(first) else {
-            return false;
-        };
-        let Some(last) = pieces.next_back() else {
-            return rest.is_empty();
-        };
-        for piece in pieces {
-            let Some(at) = rest.find(piece) else {
-                return false;
-            };
-            rest = &rest[at + piece.len()..];
-        }
-        rest.ends_with(last)
+        has_form(text, &self.0)
     }
 
     /// What the only `*` stands for in a text of this form; `None` when the text is of another, or there is another number of `*`.

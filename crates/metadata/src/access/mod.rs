@@ -20,7 +20,7 @@ pub use decision::{Denial, Verdict, decide};
 pub(crate) use decision::{Rights, groups_of, live_token};
 pub use name::{AccountName, AccountNameError, GroupName};
 pub use need::Need;
-pub use pattern::{Grant, PatternError, RepositoryPattern};
+pub use pattern::{Grant, PatternError, RepositoryPattern, has_form};
 pub use rows::{
     AccessRow, AccountKind, AccountRow, AuditRow, GroupRow, MemberRow, ProjectRow, Settings,
     Source, TokenKeyRow, TokenRow,

@@ -52,21 +52,7 @@ impl RepositoryPattern {
     /// Whether the whole name is of this form.
     #[must_use]
     pub fn matches(&self, repository: &RepositoryName) -> bool {
-        let mut pieces = self.0.split('*');
-        let first = pieces.next().unwrap_or_default();
-        let Some(mut rest) = repository.as_str().strip_prefix(first) else {
-            return false;
-        };
-        let Some(last) = pieces.next_back() else {
-            return rest.is_empty();
-        };
-        for piece in pieces {
-            let Some(at) = rest.find(piece) else {
-                return false;
-            };
-            rest = &rest[at + piece.len()..];
-        }
-        rest.ends_with(last)
+        has_form(repository.as_str(), &self.0)
     }
 }
 
@@ -94,6 +80,26 @@ impl Grant {
     pub fn covers(&self, repository: &RepositoryName, right: Right) -> bool {
         self.rights.contains(&right) && self.repositories.matches(repository)
     }
+}
+
+/// Whether the whole of a text has a form, in which each `*` stands for any text, also for none.
+#[must_use]
+pub fn has_form(text: &str, form: &str) -> bool {
+    let mut pieces = form.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = pieces.next_back() else {
+        return rest.is_empty();
+    };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
 }
 
 #[cfg(test)]
