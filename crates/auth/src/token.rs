@@ -58,18 +58,24 @@ pub struct Proved {
     pub token: Option<TokenId>,
 }
 
+impl Proved {
+    /// Who that is, as the log checks it.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        Who::Account {
+            name: self.name.clone(),
+            generation: self.generation,
+            token: self.token,
+        }
+    }
+}
+
 impl Claims {
     /// Who it is for, as the log checks it.
     #[must_use]
     pub fn who(&self) -> Who {
-        match &self.account {
-            None => Who::Anonymous,
-            Some(proved) => Who::Account {
-                name: proved.name.clone(),
-                generation: proved.generation,
-                token: proved.token,
-            },
-        }
+        let account = self.account.as_ref();
+        account.map_or(Who::Anonymous, Proved::who)
     }
 }
 

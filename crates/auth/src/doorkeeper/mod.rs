@@ -129,7 +129,7 @@ impl Doorkeeper {
                 let proved = self.prove(name, secret, deadline).await?;
                 Seen {
                     admitted: Admitted {
-                        who: who(&proved),
+                        who: proved.who(),
                         scopes: None,
                         tag: None,
                     },
@@ -190,14 +190,6 @@ impl Doorkeeper {
             },
             until: Some(verified.until),
         })
-    }
-}
-
-fn who(proved: &Proved) -> Who {
-    Who::Account {
-        name: proved.name.clone(),
-        generation: proved.generation,
-        token: proved.token,
     }
 }
 
