@@ -3,11 +3,12 @@
 //! Nothing secret: no query, no `Authorization`, no body. Costs nothing to speak of when the level is off. Target
 //! `holdfast::access`, level INFO.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use front::ClientPlace;
+use front::{ClientPlace, Scheme};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 
@@ -21,7 +22,7 @@ pub(crate) struct Record {
     id: HeaderValue,
     method: Method,
     uri: Uri,
-    from: Option<ClientPlace>,
+    from: Option<(IpAddr, Scheme)>,
     kind: RouteKind,
     status: StatusCode,
     started: Instant,
@@ -39,12 +40,13 @@ impl Record {
         kind: RouteKind,
     ) -> Record {
         meter.began();
+        let place = head.extensions.get::<ClientPlace>();
         Record {
             meter,
             id,
             method: head.method.clone(),
             uri: head.uri.clone(),
-            from: head.extensions.get().cloned(),
+            from: place.map(|place| (place.address, place.scheme)),
             kind,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             started: Instant::now(),
@@ -100,12 +102,11 @@ impl Drop for Record {
             .map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         self.meter
             .ended(self.kind, self.status, took, received, self.sent);
-        let from = self.from.as_ref();
         tracing::info!(
             target: "holdfast::access",
             id = self.id_text(),
-            client = from.map(|from| tracing::field::display(from.address)),
-            scheme = from.map(|from| from.scheme.as_str()),
+            client = self.from.map(|(address, _)| tracing::field::display(address)),
+            scheme = self.from.map(|(_, scheme)| scheme.as_str()),
             method = self.method.as_str(),
             route = self.kind.name(),
             path = self.uri.path(),
