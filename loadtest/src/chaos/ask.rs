@@ -49,6 +49,7 @@ impl Way {
     ) -> Result<Response<Bytes>, NoAnswer> {
         let what = format!("{} {}", request.method(), request.uri());
         let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_head = *request.method() == Method::HEAD;
         let repeatable = repeatable(&request);
         let began = Instant::now();
         let outcome = match self.client.send(request).await {
@@ -67,7 +68,7 @@ impl Way {
                 let shown = String::from_utf8_lossy(&body[..body.len().min(200)]);
                 let message = format!("{what}: {}: {shown}", reply.status());
                 let is_cut = reply.status() == StatusCode::BAD_GATEWAY;
-                (message, is_oci_json(&reply), is_cut, false)
+                (message, is_oci_json(&reply, is_head), is_cut, false)
             }
             Err(error) => {
                 let was_never_sent = error.downcast_ref::<NotConnected>().is_some();
@@ -99,8 +100,9 @@ fn repeatable(request: &Request<Outgoing>) -> Repeatable {
     }
 }
 
-/// Whether a body is `{"errors": [{"code": …}]}`. Spec: distribution-spec 1.1, "Error codes".
-fn is_oci_json(reply: &Response<Bytes>) -> bool {
+/// Whether a body is `{"errors": [{"code": …}]}`, or would be, if the answer to a `HEAD` had one. Spec: distribution-spec 1.1,
+/// "Error codes".
+fn is_oci_json(reply: &Response<Bytes>, is_head: bool) -> bool {
     let is_json = reply.headers().get(CONTENT_TYPE).is_some_and(|value| {
         value
             .to_str()
@@ -108,7 +110,7 @@ fn is_oci_json(reply: &Response<Bytes>) -> bool {
     });
     let body: Option<serde_json::Value> = serde_json::from_slice(reply.body()).ok();
     let has_code = body.is_some_and(|body| body["errors"][0]["code"].is_string());
-    is_json && has_code
+    is_json && (is_head || has_code)
 }
 
 #[cfg(test)]
@@ -123,10 +125,16 @@ mod tests {
             reply.body(Bytes::from_static(body.as_bytes())).unwrap()
         };
         let body = r#"{"errors":[{"code":"UNKNOWN","message":"m"}]}"#;
-        assert!(is_oci_json(&reply("application/json; charset=utf-8", body)));
-        assert!(!is_oci_json(&reply("text/html", body)));
-        assert!(!is_oci_json(&reply("application/json", "{}")));
-        assert!(!is_oci_json(&reply("application/json", "<html>")));
+        let is_oci_json_of_get = |reply| is_oci_json(&reply, false);
+        assert!(is_oci_json_of_get(reply(
+            "application/json; charset=utf-8",
+            body
+        )));
+        assert!(!is_oci_json_of_get(reply("text/html", body)));
+        assert!(!is_oci_json_of_get(reply("application/json", "{}")));
+        assert!(!is_oci_json_of_get(reply("application/json", "<html>")));
+        assert!(is_oci_json(&reply("application/json", ""), true));
+        assert!(!is_oci_json(&reply("text/html", ""), true));
     }
 
     #[test]
