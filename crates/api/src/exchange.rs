@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicU64;
 
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use metadata::access::Asker;
 use registry::{Body, Caller, Registry};
 use tokio::time::Instant;
 
+use crate::access::Asking;
 use crate::query::Query;
 use crate::request_body::RequestBody;
 use crate::settings::Settings;
@@ -25,8 +25,10 @@ pub(crate) struct Exchange<'a> {
     pub(crate) body: Option<&'a RequestBody>,
     /// Where the bytes of the body are counted.
     pub(crate) received: Option<Arc<AtomicU64>>,
-    /// Who asks, as far as they have proved it.
-    pub(crate) asker: &'a Asker,
+    /// Who asks.
+    pub(crate) asking: &'a Asking,
+    /// Whether what they showed is good for a push to the repository of this request.
+    pub(crate) may_push: bool,
     /// The memory for manifests on their way in, in bytes.
     pub(crate) manifest_memory: &'a tokio::sync::Semaphore,
 }
@@ -35,8 +37,8 @@ impl<'a> Exchange<'a> {
     /// Who asks, with the time that metadata calls have from now on.
     pub(crate) fn caller(&self) -> Caller {
         Caller::asking(
-            self.asker.clone(),
-            true,
+            self.asking.asker.clone(),
+            self.may_push,
             Instant::now() + self.settings.hold,
         )
     }

@@ -32,6 +32,7 @@ impl InProcess {
         };
         let shared = Shared::new(Making {
             registry,
+            access: None,
             settings,
             front: Front::plain(),
             info,

@@ -6,6 +6,7 @@
 //!
 //! Spec: distribution-spec 1.1 and its main branch; RFC 9110.
 
+mod access;
 mod access_log;
 mod blobs;
 mod conditional;
@@ -35,6 +36,7 @@ mod settings;
 mod stalled_writes;
 mod uploads;
 
+pub use access::Access;
 #[cfg(feature = "in-process")]
 pub use in_process::InProcess;
 pub use meter::describe as describe_metrics;

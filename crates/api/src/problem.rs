@@ -6,6 +6,7 @@
 //!
 //! Spec: distribution-spec 1.1, "Error Codes".
 
+use auth::TokenError;
 use http::header::{ALLOW, HeaderName, RETRY_AFTER, WARNING};
 use http::{HeaderValue, StatusCode};
 use oci::{DigestError, ErrorCode, NameError, ReferenceError};
@@ -52,6 +53,7 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     acknowledged: Option<u64>,
     cause: Option<String>,
+    challenge_error: Option<&'static str>,
     closes: bool,
     /// Whether a human has to look at it.
     is_for_operator: bool,
@@ -82,6 +84,7 @@ impl Problem {
             headers: Vec::new(),
             acknowledged: None,
             cause: None,
+            challenge_error: None,
             closes: false,
             is_for_operator: status == StatusCode::INTERNAL_SERVER_ERROR,
         }))
@@ -403,6 +406,48 @@ impl Problem {
             ErrorCode::Denied,
             "scripts of this web origin may not write",
         )
+    }
+
+    fn unauthorized(summary: &'static str) -> Problem {
+        Problem::oci(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, summary)
+    }
+
+    pub(crate) fn authorization_malformed() -> Problem {
+        Problem::unauthorized("the Authorization header is neither Basic nor Bearer")
+    }
+
+    pub(crate) fn not_who_they_say() -> Problem {
+        Problem::unauthorized("the name or the secret is wrong")
+    }
+
+    pub(crate) fn token_does_not_count(why: &TokenError) -> Problem {
+        let problem = Problem::unauthorized("the token does not count");
+        problem.with(why.to_string()).challenging("invalid_token")
+    }
+
+    pub(crate) fn token_for_less() -> Problem {
+        let summary = "the token was given for less than this needs";
+        Problem::unauthorized(summary).challenging("insufficient_scope")
+    }
+
+    pub(crate) fn too_many_proofs() -> Problem {
+        Problem::oci(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TooManyRequests,
+            "too many passwords are being checked",
+        )
+        .retry_after(std::time::Duration::from_secs(1))
+    }
+
+    /// What a challenge adds about a token that was shown (RFC 6750, section 3.1).
+    fn challenging(mut self, error: &'static str) -> Problem {
+        self.0.challenge_error = Some(error);
+        self
+    }
+
+    /// See [`Problem::challenging`].
+    pub(crate) fn challenge_error(&self) -> Option<&'static str> {
+        self.0.challenge_error
     }
 
     pub(crate) fn overloaded() -> Problem {

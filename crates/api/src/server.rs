@@ -28,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::lingering::Lingering;
 use crate::meter::Meter;
 use crate::pages::{self, Info, PageState, Report};
@@ -68,6 +69,8 @@ pub struct ServeParts {
     pub listeners: Vec<TcpListener>,
     /// The use-cases.
     pub registry: Registry,
+    /// Who may ask; without it nobody is asked who they are.
+    pub access: Option<Access>,
     /// Limits and times.
     pub settings: Settings,
     /// What connections go through before they speak HTTP.
@@ -94,6 +97,7 @@ pub async fn serve(parts: ServeParts) {
     let ServeParts {
         listeners,
         registry,
+        access,
         settings,
         front,
         info,
@@ -107,6 +111,7 @@ pub async fn serve(parts: ServeParts) {
     let end_bodies = CancellationToken::new();
     let shared = Arc::new(Shared::new(Making {
         registry,
+        access,
         settings,
         front,
         info,
@@ -153,6 +158,7 @@ pub async fn serve(parts: ServeParts) {
 /// What [`Shared`] is made of.
 pub(crate) struct Making {
     pub(crate) registry: Registry,
+    pub(crate) access: Option<Access>,
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     pub(crate) info: Info,
@@ -194,6 +200,7 @@ impl Shared {
         };
         let service = Service::new(
             making.registry,
+            making.access,
             settings.clone(),
             pages::router(state),
             Arc::clone(&meter),

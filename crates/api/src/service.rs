@@ -12,12 +12,14 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use metadata::access::Asker;
+use metadata::access::Right;
 use registry::Registry;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::access::{self, Access, Needed};
 use crate::access_log::Record;
 use crate::exchange::Exchange;
 use crate::meter::Meter;
@@ -40,7 +42,7 @@ pub(crate) struct Service {
     pages: Router,
     meter: Arc<Meter>,
     ids: RequestIds,
-    asker: Asker,
+    access: Option<Access>,
     requests: Semaphore,
     manifest_memory: Semaphore,
     end_bodies: CancellationToken,
@@ -50,6 +52,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(
         registry: Registry,
+        access: Option<Access>,
         settings: Settings,
         pages: Router,
         meter: Arc<Meter>,
@@ -61,7 +64,7 @@ impl Service {
             pages,
             meter,
             ids: RequestIds::new(),
-            asker: Asker::anonymous(),
+            access,
             requests: Semaphore::new(settings.requests_max),
             // One largest manifest must fit, or it would wait for ever.
             manifest_memory: Semaphore::new(
@@ -187,6 +190,21 @@ impl Service {
         if !cors::may_proceed(head, &self.settings.cors_write_origins) {
             return Err(Problem::foreign_origin());
         }
+        let route = route::parse(head.uri.path());
+        let needed = route.as_ref().map(|route| access::needed(route, head));
+        let needed = needed.unwrap_or_default();
+        let access = self.access.as_ref();
+        let deadline = Instant::now() + self.settings.hold;
+        let asking = match access::asking(access, &self.registry, head, deadline).await {
+            Ok(asking) => asking,
+            Err(problem) => {
+                return Err(access::challenged(access, head, None, &needed, problem));
+            }
+        };
+        let may_push = needed.iter().any(|needed| match needed {
+            Needed::Right(repository, _) => asking.covers(repository, Right::Push),
+            Needed::Source(_) | Needed::Catalog => false,
+        });
         let received = body.is_some().then(|| record.receives());
         let exchange = Exchange {
             registry: &self.registry,
@@ -194,18 +212,28 @@ impl Service {
             head,
             body,
             received,
-            asker: &self.asker,
+            asking: &asking,
+            may_push,
             manifest_memory: &self.manifest_memory,
         };
-        let answer = dispatch(&exchange, record.kind());
-        if body.is_some() {
+        let answer = async {
+            access::check_scope(&asking, &needed)?;
+            if needed.is_empty() {
+                access::look_in(access, &exchange).await?;
+            }
+            dispatch(&exchange, record.kind(), route).await
+        };
+        let answered = if body.is_some() {
             // What streams has idle timeouts, and deadlines for what comes after them.
-            return answer.await;
-        }
-        match tokio::time::timeout(self.settings.hold + SLACK, answer).await {
-            Ok(result) => result,
-            Err(_) => Err(Problem::too_slow("a call outlasted its deadline")),
-        }
+            answer.await
+        } else {
+            match tokio::time::timeout(self.settings.hold + SLACK, answer).await {
+                Ok(result) => result,
+                Err(_) => Err(Problem::too_slow("a call outlasted its deadline")),
+            }
+        };
+        answered
+            .map_err(|problem| access::challenged(access, head, Some(&asking), &needed, problem))
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
@@ -301,12 +329,16 @@ impl Service {
 }
 
 /// The one place where routes and methods meet handlers.
-async fn dispatch(exchange: &Exchange<'_>, kind: RouteKind) -> Result<Reply, Problem> {
+async fn dispatch(
+    exchange: &Exchange<'_>,
+    kind: RouteKind,
+    route: Result<Route, Problem>,
+) -> Result<Reply, Problem> {
     if kind != RouteKind::None && !kind.takes(exchange.method()) {
         return Err(Problem::method(kind));
     }
     let method = exchange.method().as_str();
-    match route::parse(exchange.head.uri.path())? {
+    match route? {
         Route::Base => Ok(reply::whole(
             StatusCode::OK,
             header::JSON,

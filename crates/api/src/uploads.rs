@@ -8,6 +8,7 @@
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, HeaderMap, LOCATION, RANGE};
+use metadata::access::Right;
 use oci::{Algorithm, ChunkRange, Digest, RepositoryName, UploadId};
 use registry::{Body, MountOutcome, UploadStatus, WriteFrom};
 
@@ -27,14 +28,24 @@ pub(crate) async fn begin(
         let from = query.parsed("from", |text| {
             RepositoryName::parse(text).map_err(Problem::name)
         })?;
-        return match exchange
-            .registry
-            .mount(&exchange.caller(), repository, mount, from)
-            .await?
-        {
-            MountOutcome::Mounted { .. } => Ok(stored(repository, &mount)),
-            MountOutcome::Opened(status) => Ok(opened(exchange, repository, &status)),
+        let is_open = match &from {
+            Some(from) => exchange.asking.covers(from, Right::Pull),
+            None => exchange.asking.is_unlimited(),
         };
+        let caller = exchange.caller();
+        if is_open {
+            let mounting = exchange.registry.mount(&caller, repository, mount, from);
+            return match mounting.await? {
+                MountOutcome::Mounted { .. } => Ok(stored(repository, &mount)),
+                MountOutcome::Opened(status) => Ok(opened(exchange, repository, &status)),
+            };
+        }
+        // As where there is nothing to mount.
+        let algorithm = Some(mount.algorithm());
+        let opening = exchange
+            .registry
+            .open_upload(&caller, repository, algorithm);
+        return Ok(opened(exchange, repository, &opening.await?));
     }
     if let Some(digest) = query.parsed("digest", digest)? {
         let body = exchange.stream();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use api::{Info, Report, ServeParts, Settings, serve};
+use api::{Access, Info, Report, ServeParts, Settings, serve};
 use front::Front;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
@@ -72,17 +72,25 @@ impl Fixture {
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
     ) -> Fixture {
-        Fixture::serving_behind(Front::plain(), log, use_cases, change).await
+        Fixture::serving_behind(Front::plain(), None, log, use_cases, change).await
+    }
+
+    /// A server that asks who is there, over a log in which access is not switched on yet.
+    pub async fn asking(log: MemoryMetadataStore, access: Access) -> Fixture {
+        let use_cases = registry::Settings::default();
+        Fixture::serving_behind(Front::plain(), Some(access), log, use_cases, |_| {}).await
     }
 
     /// A server whose connections go through this before they speak HTTP.
     pub async fn behind(front: Front) -> Fixture {
         let use_cases = registry::Settings::default();
-        Fixture::serving_behind(front, MemoryMetadataStore::new(), use_cases, |_| {}).await
+        let log = MemoryMetadataStore::new();
+        Fixture::serving_behind(front, None, log, use_cases, |_| {}).await
     }
 
     async fn serving_behind(
         front: Front,
+        access: Option<Access>,
         log: MemoryMetadataStore,
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
@@ -112,6 +120,7 @@ impl Fixture {
         let serving = tokio::spawn(serve(ServeParts {
             listeners: vec![listener],
             registry,
+            access,
             settings,
             front,
             reports: vec![Report {

@@ -3,6 +3,7 @@
 //! The use-cases and the state machine are the real ones; below them are the fakes of the ports, which fail when a test
 //! says so. Every server has its own port and its own state.
 
+mod access;
 mod base;
 mod blobs;
 mod client;

@@ -114,6 +114,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
         registry: registry.clone(),
+        access: None,
         settings: api_settings(settings),
         front: port.front.clone(),
         reports: reports(&port.front, &sessions),

@@ -1,0 +1,268 @@
+//! Who asks, from what a request shows, and the challenge for those who have to show more.
+//!
+//! The doorkeeper makes sure who somebody is; whether they may is decided by the log with each call of the use-cases, and a
+//! token is held to what it was given for before that. Whoever gets a 401 is told the whole of what their request needs, also
+//! in the middle of a push: clients throw the old token away and ask for one with exactly this.
+//!
+//! Spec: RFC 9110 section 11, RFC 6750 section 3, "Token Authentication Specification" of the distribution project.
+//! PROTOCOLS, "Rights".
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Admitted, Doorkeeper, NotAdmitted, ProofFailure, Scope};
+use front::ClientPlace;
+use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use metadata::access::{AccessAnswer, AccessQuery, Asker, Denial, Right, Who};
+use oci::RepositoryName;
+use registry::{Caller, Error, Registry};
+use tokio::time::Instant;
+
+use crate::exchange::Exchange;
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::route::Route;
+
+/// When nobody could check a proof.
+const PROVABLE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// What a server asks about who is there. Without it everybody is anonymous.
+#[derive(Clone)]
+pub struct Access {
+    /// Who makes sure.
+    pub doorkeeper: Arc<Doorkeeper>,
+    /// The name of this registry for whoever gives tokens, the same on every node.
+    pub service: String,
+}
+
+/// Who asks, and what they showed.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) asker: Asker,
+    admitted: Admitted,
+}
+
+impl Asking {
+    /// Somebody of whom nothing is known but where they are.
+    fn anonymous(from: Option<IpAddr>) -> Asking {
+        let admitted = Admitted::anonymous();
+        Asking::of(admitted, from)
+    }
+
+    fn of(admitted: Admitted, from: Option<IpAddr>) -> Asking {
+        let asker = Asker {
+            who: admitted.who.clone(),
+            from,
+        };
+        Asking { asker, admitted }
+    }
+
+    /// Whether what they showed is good for `right` in this repository.
+    pub(crate) fn covers(&self, repository: &RepositoryName, right: Right) -> bool {
+        self.admitted.covers(repository, right)
+    }
+
+    /// Whether what they showed is good for every repository.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.admitted.scopes.is_none()
+    }
+}
+
+/// Where a client is, as far as the front knows.
+fn address(head: &Parts) -> Option<IpAddr> {
+    let place = head.extensions.get::<ClientPlace>();
+    place.map(|place| place.address)
+}
+
+/// Who asks with this request.
+///
+/// # Errors
+/// What they show does not count, or nobody can tell now.
+pub(crate) async fn asking(
+    access: Option<&Access>,
+    registry: &Registry,
+    head: &Parts,
+    deadline: Instant,
+) -> Result<Asking, Problem> {
+    let from = address(head);
+    let (Some(access), Some(shown)) = (access, head.headers.get(AUTHORIZATION)) else {
+        return Ok(Asking::anonymous(from));
+    };
+    let admitted = match shown.to_str() {
+        Ok(shown) => access.doorkeeper.admit(Some(shown), deadline).await,
+        Err(_) => Err(NotAdmitted::Malformed),
+    };
+    match admitted {
+        Ok(admitted) => Ok(Asking::of(admitted, from)),
+        // Where nobody's rights are asked for, nobody has to prove anything.
+        Err(_) if !is_on(registry, deadline).await? => Ok(Asking::anonymous(from)),
+        Err(refusal) => Err(refused(refusal)),
+    }
+}
+
+/// Whether rights are asked for at all.
+async fn is_on(registry: &Registry, deadline: Instant) -> Result<bool, Problem> {
+    let caller = Caller::asking(Asker::anonymous(), false, deadline);
+    match registry.ask_access(&caller, AccessQuery::Access).await? {
+        Some(AccessAnswer::Access { is_on, .. }) => Ok(is_on),
+        other => Err(Error::Internal {
+            reason: format!("no answer about access: {other:?}"),
+        }
+        .into()),
+    }
+}
+
+fn refused(refusal: NotAdmitted) -> Problem {
+    match refusal {
+        NotAdmitted::Malformed => Problem::authorization_malformed(),
+        NotAdmitted::Wrong => Problem::not_who_they_say(),
+        NotAdmitted::Token(why) => Problem::token_does_not_count(&why),
+        NotAdmitted::Unknown(ProofFailure::Busy) => Problem::too_many_proofs(),
+        NotAdmitted::Unknown(ProofFailure::Unavailable { reason }) => Error::Unavailable {
+            retry_after: PROVABLE_AGAIN_AFTER,
+            reason,
+        }
+        .into(),
+    }
+}
+
+/// Holds a token to what it was given for.
+///
+/// # Errors
+/// When it was given for less than this request needs.
+pub(crate) fn check_scope(asking: &Asking, needed: &[Needed]) -> Result<(), Problem> {
+    let covers = |needed: &Needed| match needed {
+        // A mount from where the token is not good for is a push like any other.
+        Needed::Source(_) => true,
+        Needed::Right(repository, right) => asking.covers(repository, *right),
+        Needed::Catalog => match asking.admitted.scopes.as_deref() {
+            None => true,
+            Some(scopes) => scopes.contains(&Scope::Catalog),
+        },
+    };
+    match needed.iter().all(covers) {
+        true => Ok(()),
+        false => Err(Problem::token_for_less()),
+    }
+}
+
+/// A right that a request needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// One in a repository.
+    Right(RepositoryName, Right),
+    /// To pull from where a blob is to be mounted from. Without it the blob is pushed.
+    Source(RepositoryName),
+    /// To list repositories.
+    Catalog,
+}
+
+/// What a request needs, as what it names, its method and its query tell.
+pub(crate) fn needed(route: &Route, head: &Parts) -> Vec<Needed> {
+    let is_delete = head.method == Method::DELETE;
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let right = |repository: &RepositoryName, right| vec![Needed::Right(repository.clone(), right)];
+    match route {
+        Route::Base => Vec::new(),
+        Route::Catalog => vec![Needed::Catalog],
+        Route::Tags(repository) | Route::Referrers(repository, _) => right(repository, Right::Pull),
+        Route::Manifest(repository, _) | Route::Blob(repository, _) => match (reads, is_delete) {
+            (true, _) => right(repository, Right::Pull),
+            (_, true) => right(repository, Right::Delete),
+            _ => right(repository, Right::Push),
+        },
+        Route::Upload(repository, _) => right(repository, Right::Push),
+        Route::Uploads(repository) => {
+            let mut needed = right(repository, Right::Push);
+            let query = Query::of(head.uri.query());
+            let from = query.get("from").ok().flatten();
+            let from = from.and_then(|from| RepositoryName::parse(&from).ok());
+            if query.get("mount").is_ok_and(|mount| mount.is_some()) {
+                needed.extend(from.map(Needed::Source));
+            }
+            needed
+        }
+    }
+}
+
+/// Adds to a 401 what its client has to do about it, and forgets a proof that the log says has ended.
+pub(crate) fn challenged(
+    access: Option<&Access>,
+    head: &Parts,
+    asking: Option<&Asking>,
+    needed: &[Needed],
+    problem: Problem,
+) -> Problem {
+    let Some(access) = access.filter(|_| problem.status() == StatusCode::UNAUTHORIZED) else {
+        return problem;
+    };
+    if let Some(asking) = asking {
+        access.doorkeeper.forget(&asking.admitted);
+    }
+    let mut challenge = format!(
+        "Bearer realm=\"{}/auth/token\",service=\"{}\"",
+        origin(head),
+        access.service
+    );
+    let scope = scope(needed);
+    if !scope.is_empty() {
+        challenge.push_str(&format!(",scope=\"{scope}\""));
+    }
+    if let Some(error) = problem.challenge_error() {
+        challenge.push_str(&format!(",error=\"{error}\""));
+    }
+    match HeaderValue::from_str(&challenge) {
+        Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
+}
+
+/// What the addresses of this registry begin with, as this client has written it.
+fn origin(head: &Parts) -> String {
+    let place = head.extensions.get::<ClientPlace>();
+    let told = place.and_then(ClientPlace::origin);
+    told.unwrap_or_else(|| {
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let is_host = |host: &&str| {
+            host.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
+        };
+        format!("http://{}", host.filter(is_host).unwrap_or("localhost"))
+    })
+}
+
+/// The scopes of a challenge: one for each repository, with `pull` beside `push`, since every push looks first.
+fn scope(needed: &[Needed]) -> String {
+    let scopes = needed.iter().map(|needed| match needed {
+        Needed::Right(repository, Right::Push) => format!("repository:{repository}:pull,push"),
+        Needed::Right(repository, right) => format!("repository:{repository}:{}", right.name()),
+        Needed::Source(repository) => format!("repository:{repository}:pull"),
+        Needed::Catalog => "registry:catalog:*".to_owned(),
+    });
+    scopes.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether who knocks at `/v2/` has to sign in, and whether what they showed still counts: clients ask there first.
+///
+/// # Errors
+/// They have to, or it counts no more.
+pub(crate) async fn look_in(
+    access: Option<&Access>,
+    exchange: &Exchange<'_>,
+) -> Result<(), Problem> {
+    if access.is_none() {
+        return Ok(());
+    }
+    let asked = exchange
+        .registry
+        .ask_access(&exchange.caller(), AccessQuery::Access)
+        .await?;
+    let is_on = matches!(asked, Some(AccessAnswer::Access { is_on: true, .. }));
+    match is_on && exchange.asking.asker.who == Who::Anonymous {
+        true => Err(Error::Denied(Denial::SignIn).into()),
+        false => Ok(()),
+    }
+}
