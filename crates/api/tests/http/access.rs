@@ -39,11 +39,11 @@ struct House {
 }
 
 fn user(name: &str) -> AccountName {
-    AccountName::user(name).unwrap()
+    AccountName::user(name).expect("a name for a user")
 }
 
 fn project(name: &str) -> ProjectName {
-    ProjectName::parse(name).unwrap()
+    ProjectName::parse(name).expect("a name for a project")
 }
 
 fn basic(name: &str, secret: &str) -> String {
@@ -82,12 +82,12 @@ impl House {
             server,
             log,
             names,
-            key: SigningKey::new(&public, &private).unwrap(),
+            key: SigningKey::new(&public, &private).expect("a key that was drawn"),
             image,
             blob,
         };
         let password = passwords.hash(Zeroizing::new(PASSWORD.to_owned())).await;
-        house.people(&password.unwrap()).await;
+        house.people(&password.expect("a hash")).await;
         house
             .change(AccessCommand::AddTokenKey {
                 public: public.to_vec().into(),
@@ -139,7 +139,7 @@ impl House {
     async fn change(&self, command: AccessCommand) {
         let deadline = Deadline::now() + Duration::from_secs(10);
         let command = Command::Access(Box::new(command));
-        let reply = self.log.propose(command, deadline).await.unwrap();
+        let reply = self.log.propose(command, deadline).await.expect("a reply");
         assert_eq!(reply, Reply::Done);
     }
 
@@ -172,7 +172,9 @@ impl House {
         let query = metadata::Query::Access(Box::new(metadata::access::AccessQuery::Account {
             name: user(name),
         }));
-        let metadata::Answer::Access(answer) = metadata::answer(&tables, &query).unwrap() else {
+        let metadata::Answer::Access(answer) =
+            metadata::answer(&tables, &query).expect("an answer")
+        else {
             panic!("{name} has an account");
         };
         let metadata::access::AccessAnswer::Account(view) = *answer else {
