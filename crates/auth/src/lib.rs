@@ -14,6 +14,7 @@ mod password;
 mod remembered;
 mod scope;
 mod secret;
+mod signer;
 mod token;
 
 pub use doorkeeper::{
@@ -25,4 +26,5 @@ pub use password::{PASSWORD_BYTES_MAX, PasswordChecker, PasswordError};
 pub use remembered::{Remembered, Tag};
 pub use scope::{SCOPES_MAX, Scope, ScopeError, covers, intersection, parse_scopes};
 pub use secret::{AccessToken, new_access_token, new_robot_secret, secret_matches};
+pub use signer::Signer;
 pub use token::{Claims, Proved, Purpose, TokenError, TokenIssuer, Verified, verify};
