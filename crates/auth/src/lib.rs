@@ -27,4 +27,6 @@ pub use remembered::{Remembered, Tag};
 pub use scope::{SCOPES_MAX, Scope, ScopeError, covers, intersection, parse_scopes};
 pub use secret::{AccessToken, new_access_token, new_robot_secret, secret_matches};
 pub use signer::Signer;
-pub use token::{Claims, Proved, Purpose, TokenError, TokenIssuer, Verified, verify};
+pub use token::{
+    ACCESS_LIFE, Claims, Proved, Purpose, REFRESH_LIFE, TokenError, TokenIssuer, Verified, verify,
+};

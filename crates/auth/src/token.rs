@@ -17,6 +17,12 @@ use crate::scope::{AccessClaim, Scope};
 /// The longest token that is looked at: one of [`crate::SCOPES_MAX`] scopes of the longest names is shorter.
 const BYTES_MAX: usize = 64 * 1024;
 
+/// How long a token of access counts: a request that it began may last longer.
+pub const ACCESS_LIFE: Duration = Duration::from_secs(300);
+
+/// How long a refresh token counts, the longest of all tokens: a key is kept so long after the last that it signed.
+pub const REFRESH_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// How far the clocks of two nodes may be apart.
 const LEEWAY: Duration = Duration::from_secs(60);
 
