@@ -127,6 +127,12 @@ pub struct ServeArguments {
     /// Listens without TLS where other machines reach it
     #[arg(long)]
     pub allow_plain_http: bool,
+    /// Has rights asked for from now on, in the whole cluster; the first start makes `admin` and prints its password once
+    #[arg(long)]
+    pub access: bool,
+    /// Listens where other machines reach it while nobody's rights are asked for
+    #[arg(long)]
+    pub allow_open: bool,
     /// Ends at once when standard input ends, so that a node does not outlive the program that started it
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
@@ -158,12 +164,19 @@ impl ServeArguments {
         if !self.tls_name.is_empty() {
             flag("--tls-name", "tls.names", self.tls_name.join(","));
         }
-        if self.allow_plain_http {
-            flag(
+        if self.access {
+            flag("--access", "access.mode", "on".to_owned());
+        }
+        let meant = [
+            (
+                self.allow_plain_http,
                 "--allow-plain-http",
                 "server.allow_plain_http",
-                "true".to_owned(),
-            );
+            ),
+            (self.allow_open, "--allow-open", "access.allow_open"),
+        ];
+        for (_, name, key) in meant.into_iter().filter(|(is_meant, ..)| *is_meant) {
+            flag(name, key, "true".to_owned());
         }
         given
     }

@@ -7,8 +7,11 @@ use front::{ClientCertificates, ProxyProtocol};
 use metadata::PART_NUMBER_MAX;
 
 use super::parts::storage_settings;
-use super::settings::{RedisMode, S3, Settings, TlsMode};
+use super::settings::{AccessMode, RedisMode, S3, Settings, TlsMode};
 use super::value::ByteSize;
+
+/// The longest name of a registry for whoever gives tokens.
+const SERVICE_BYTES_MAX: usize = 255;
 
 /// What fits into as many parts as there may be.
 pub fn largest_blob(part_size: ByteSize) -> ByteSize {
@@ -34,6 +37,7 @@ pub fn contradictions(settings: &Settings) -> Vec<String> {
         );
     }
     found.append(&mut of_client_port(settings));
+    found.append(&mut wrong_access(settings));
     found.append(&mut wrong_sessions(settings));
     found.append(&mut storage_settings(settings, Path::new("")).problems());
     if settings.storage.kind == StorageKind::S3 {
@@ -85,6 +89,32 @@ fn of_client_port(settings: &Settings) -> Vec<String> {
         }
     }
     found
+}
+
+/// What is wrong with who may do what. The file of a password is looked at when it is needed: it may be gone after that.
+fn wrong_access(settings: &Settings) -> Vec<String> {
+    let access = &settings.access;
+    let is_on = access.mode == AccessMode::On;
+    let is_name = |c: char| c.is_ascii_graphic() && !['"', '\\'].contains(&c);
+    let service = &access.service;
+    let wrong = [
+        (
+            !is_on && access.admin_password_file.is_some(),
+            "access.admin_password_file needs access.mode = \"on\": there is no administrator without",
+        ),
+        (
+            !is_on && access.auto_create_projects,
+            "access.auto_create_projects needs access.mode = \"on\": everybody may push to every project without",
+        ),
+        (
+            service.is_empty()
+                || service.len() > SERVICE_BYTES_MAX
+                || !service.chars().all(is_name),
+            "access.service must be 1 to 255 letters, digits and signs of ASCII, without quotes, backslashes and spaces",
+        ),
+    ];
+    let wrong = wrong.into_iter().filter(|(is_wrong, _)| *is_wrong);
+    wrong.map(|(_, what)| what.to_owned()).collect()
 }
 
 /// What is wrong with where sessions are.

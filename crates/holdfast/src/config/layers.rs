@@ -22,6 +22,12 @@ const OTHER_VARIABLES: [&str; 4] = [
     "HOLDFAST_REVISION",
 ];
 
+/// Variables that are short for a setting's own.
+const SHORT_VARIABLES: [(&str, &str); 2] = [
+    ("HOLDFAST_LOG", "log.level"),
+    ("HOLDFAST_ADMIN_PASSWORD_FILE", "access.admin_password_file"),
+];
+
 /// What was given so far.
 #[derive(Debug)]
 pub struct Layers<'a> {
@@ -133,13 +139,11 @@ impl<'a> Layers<'a> {
     }
 
     fn key_of_variable(&self, variable: &str) -> Option<String> {
-        if variable == "HOLDFAST_LOG" {
-            return Some("log.level".to_owned());
-        }
-        self.keys
-            .iter()
-            .find(|key| variable_of(key) == variable)
-            .cloned()
+        let of_short =
+            |(short, key): &(&str, &str)| (*short == variable).then(|| (*key).to_owned());
+        let short = SHORT_VARIABLES.iter().find_map(of_short);
+        let long = || self.keys.iter().find(|key| variable_of(key) == variable);
+        short.or_else(|| long().cloned())
     }
 
     /// A variable that is near to a setting's is a mistake. Others are somebody else's: Kubernetes, for one, sets
@@ -149,13 +153,14 @@ impl<'a> Layers<'a> {
             return;
         }
         let variables: Vec<String> = self.keys.iter().map(|key| variable_of(key)).collect();
-        let short = |name: &'static str| name;
+        let short = SHORT_VARIABLES.map(|(short, _)| short);
         let (nearest, similarity) = nearest(
             variable,
             variables
                 .iter()
                 .map(String::as_str)
-                .chain(["HOLDFAST_LOG", "HOLDFAST_CONFIG"].map(short)),
+                .chain(short)
+                .chain(["HOLDFAST_CONFIG"]),
         );
         let in_a_section = self
             .keys

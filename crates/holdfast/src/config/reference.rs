@@ -14,7 +14,7 @@ Every setting has a default; a node runs without any. A value comes from, the la
 2. a TOML file, named by `--config FILE` or the variable `HOLDFAST_CONFIG`,
 3. the environment: `HOLDFAST_`, and the setting's name in capitals with `_` for each dot
    (`server.data` is `HOLDFAST_SERVER_DATA`). Lists are separated by commas. `HOLDFAST_LOG` is short for
-   `HOLDFAST_LOG_LEVEL`,
+   `HOLDFAST_LOG_LEVEL`, and `HOLDFAST_ADMIN_PASSWORD_FILE` for `HOLDFAST_ACCESS_ADMIN_PASSWORD_FILE`,
 4. flags: `--listen`, `--data`, and `--set NAME=VALUE` for any setting.
 
 `holdfast config show` prints what is in effect and where each value comes from, without secrets;

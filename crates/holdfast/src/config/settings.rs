@@ -117,6 +117,17 @@ words! {
     form "`alone`, `sentinel` or `cluster`"
 }
 
+/// Whether rights are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessMode {
+    /// Not because of this node.
+    Off,
+    /// They are, once a member with this setting has started.
+    On,
+}
+
+words! { AccessMode { Off = "off", On = "on", } form "`off` or `on`" }
+
 words! { SparseImages { Marked = "marked", Refused = "refused", } form "`marked` or `refused`" }
 
 sections! {
@@ -349,6 +360,25 @@ sections! {
         /// `never`. A node does so after 5 s without a confirmation from anybody, and until there is one. What it does
         /// not know is 503 and never 404; nothing is written meanwhile.
         stale_reads: StaleReads = "all";
+    }
+
+    /// Who may do what: [access.md](../access.md).
+    access: Access as "access" {
+        /// Whether rights are asked for. The first member that starts with `on` switches them on for the whole cluster and makes
+        /// the account `admin`; until that is done no node with `on` serves anybody. It is kept in the metadata log: no start
+        /// switches it off again, `holdfast access off` does. `--access` sets it to `on`.
+        mode: AccessMode = "off";
+        /// The name of this registry for whoever gives tokens, the same on every node.
+        service: String = "holdfast";
+        /// A file with the password of `admin` for the start that switches access on, which nobody but its owner (and its
+        /// group) may read. Not set: a random one is made, and printed once. `HOLDFAST_ADMIN_PASSWORD_FILE` sets it, too.
+        admin_password_file: Option<PathBuf> = "";
+        /// Whether a push to a project that does not exist makes it, private, with who pushes as its owner. It counts for the
+        /// start that switches access on; later, `holdfast access set` changes it for the whole cluster.
+        auto_create_projects: bool = "false";
+        /// Whether addresses that other machines reach may be listened on while `mode` is `off`, so that whoever reaches them
+        /// may push and delete. `--allow-open` sets it.
+        allow_open: bool = "false";
     }
 
     /// Where nodes share login sessions, counts of failed logins and counts of pulls. Pulls and pushes never wait for it,

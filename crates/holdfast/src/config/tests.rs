@@ -190,6 +190,36 @@ fn contradictions_at_the_port_of_clients_are_told() {
 }
 
 #[test]
+fn contradictions_about_access_are_told() {
+    let file = "[access]\nauto_create_projects = true\nservice = \"a b\"\n";
+    assert_eq!(
+        problems(file, &[("HOLDFAST_ADMIN_PASSWORD_FILE", "/nowhere")]),
+        [
+            "access.admin_password_file needs access.mode = \"on\": there is no administrator without",
+            "access.auto_create_projects needs access.mode = \"on\": everybody may push to every project without",
+            "access.service must be 1 to 255 letters, digits and signs of ASCII, without quotes, backslashes and spaces",
+        ]
+    );
+    assert_eq!(
+        problems("", &[("HOLDFAST_ADMIN_PASWORD_FILE", "/nowhere")]),
+        [
+            "there is no setting for the variable HOLDFAST_ADMIN_PASWORD_FILE; the nearest is HOLDFAST_ADMIN_PASSWORD_FILE"
+        ]
+    );
+}
+
+#[test]
+fn a_password_file_has_a_short_variable_and_may_be_gone() {
+    let environment = [
+        ("HOLDFAST_ACCESS_MODE", "on"),
+        ("HOLDFAST_ADMIN_PASSWORD_FILE", "/nowhere"),
+    ];
+    let access = load("", &environment, &[]).expect("all is right");
+    let file = access.settings.access.admin_password_file;
+    assert_eq!(file.as_deref(), Some(std::path::Path::new("/nowhere")));
+}
+
+#[test]
 fn secrets_are_shown_nowhere() {
     let file = "[storage]\nkind = \"s3\"\n[storage.s3]\nbucket = \"b\"\naccess_key_id = \"id\"\nsecret_access_key = \"hunter2\"\n";
     let environment = [("HOLDFAST_STORAGE_S3_SESSION_TOKEN", "hunter3")];
