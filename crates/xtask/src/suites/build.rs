@@ -88,6 +88,20 @@ pub fn earlier_format(root: &Path) -> anyhow::Result<PathBuf> {
     Ok(kept)
 }
 
+/// Builds the program as it ships, and the tests of one package as fast: for runs whose figures are those of what ships.
+pub fn shipped(root: &Path, package: &str) -> anyhow::Result<Built> {
+    let program = build(
+        root,
+        &["--bin", "holdfast"],
+        &["--release", "-p", "holdfast"],
+    )?;
+    let tests = build(root, &["--tests"], &["--release", "-p", package])?;
+    Ok(Built {
+        programs: program.programs,
+        ..tests
+    })
+}
+
 fn build(root: &Path, targets: &[&str], selection: &[&str]) -> anyhow::Result<Built> {
     let mut build = cargo(root, &["build", "--message-format=json-render-diagnostics"]);
     build.args(targets).args(selection).stderr(Stdio::inherit());

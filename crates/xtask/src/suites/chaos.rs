@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::long;
+use super::long::{self, Programs};
 
 /// The audit and the check of histories may take as long as the faults, and so much more.
 const AFTERWARDS: Duration = Duration::from_secs(1200);
@@ -30,7 +30,8 @@ pub struct Options {
 /// Installs, builds and runs it. The report is in `target/chaos`.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let time = Duration::from_secs(60 * options.minutes);
-    let outcome = long::run(root, "chaos", 2 * time + AFTERWARDS, |command| {
+    let programs = Programs::Shipped("chaos-suite");
+    let outcome = long::run(root, "chaos", programs, 2 * time + AFTERWARDS, |command| {
         command
             .env("CHAOS_SECONDS", time.as_secs().to_string())
             .env("CHAOS_GAP_MS", options.gap_max_ms.to_string())

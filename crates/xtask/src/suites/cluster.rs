@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::long;
+use super::long::{self, Programs};
 
 /// What `cargo xtask cluster` may be told.
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub struct Options {
 /// Installs, builds and runs it, one test after the other, so that each has the machine.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let time = Duration::from_secs(60 * options.deadline);
-    long::run(root, "cluster", time, |command| {
+    long::run(root, "cluster", Programs::OfTests, time, |command| {
         let lengths = [
             ("CLUSTER_MANIFEST_KILLS", options.manifest_kills),
             ("CLUSTER_CLIENT_ROUNDS", options.client_rounds),

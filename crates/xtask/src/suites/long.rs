@@ -6,13 +6,33 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::{SUITES, build_for, commands, run_one};
+use super::build::{self, Built};
+use super::{SUITES, Suite, build_for, commands, run_one};
 use crate::install::{self, Cache, Need};
+
+/// What is run.
+#[derive(Clone, Copy)]
+pub enum Programs {
+    /// What the tests of each change are run with.
+    OfTests,
+    /// The program as it ships, and the tests of this package, as fast.
+    Shipped(&'static str),
+}
+
+impl Programs {
+    fn build(self, root: &Path, suite: &Suite) -> anyhow::Result<Built> {
+        match self {
+            Programs::OfTests => build_for(root, &[suite]),
+            Programs::Shipped(package) => build::shipped(root, package),
+        }
+    }
+}
 
 /// Installs what the suite needs, builds it, and runs each of its programs as `prepare` has it.
 pub fn run(
     root: &Path,
     name: &str,
+    programs: Programs,
     time: Duration,
     prepare: impl Fn(&mut Command),
 ) -> anyhow::Result<()> {
@@ -23,7 +43,7 @@ pub fn run(
     if let Some((_, why)) = install::all(&cache, &needs).first() {
         bail!("what the suite needs is missing: {why}");
     }
-    let binaries = build_for(root, &[suite])?;
+    let binaries = programs.build(root, suite)?;
     let deadline = Instant::now() + time;
     let mut failed = Vec::new();
     for mut command in commands(root, suite, &binaries) {
