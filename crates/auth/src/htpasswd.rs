@@ -94,10 +94,9 @@ impl Htpasswd {
         hashes.get(user).cloned()
     }
 
-    /// Whether `password` is the one of this bcrypt hash. It takes long: not to be called where nothing may block.
-    #[must_use]
-    pub fn check(password: &str, hash: &str) -> bool {
-        bcrypt::verify(password, hash).unwrap_or(false)
+    /// Some hash of the file: what it costs to check one is not told by whose it is.
+    pub(crate) fn any_hash(&self) -> Option<String> {
+        self.read.read().hashes.values().next().cloned()
     }
 }
 
@@ -159,8 +158,8 @@ mod tests {
         std::fs::write(&path, format!("# people\n\nann:{hash}\n")).unwrap();
         let file = Htpasswd::open(&path).unwrap();
         let kept = file.hash_of("ann").unwrap();
-        assert!(Htpasswd::check("secret word", &kept));
-        assert!(!Htpasswd::check("secret", &kept));
+        assert!(bcrypt::verify("secret word", &kept).unwrap());
+        assert!(!bcrypt::verify("secret", &kept).unwrap());
         assert_eq!(file.hash_of("ben"), None);
         assert!(!file.refresh().unwrap());
         std::fs::write(&path, format!("ben:{hash}\n")).unwrap();

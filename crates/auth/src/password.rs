@@ -91,6 +91,27 @@ impl PasswordChecker {
         Ok(checked.await? && is_somebodys)
     }
 
+    /// Whether `password` is the one of a bcrypt hash that a file has. Without one it is not, which takes as long to say if
+    /// `nobodys`, a hash of somebody else's, costs as much.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`].
+    pub async fn check_bcrypt(
+        &self,
+        password: Zeroizing<String>,
+        kept: Option<String>,
+        nobodys: Option<String>,
+    ) -> Result<bool, PasswordError> {
+        let is_somebodys = kept.is_some();
+        let Some(kept) = kept.or(nobodys) else {
+            return Ok(false);
+        };
+        let checked = self.turn(password, move |password| {
+            Ok(bcrypt::verify(password, &kept).unwrap_or(false))
+        });
+        Ok(checked.await? && is_somebodys)
+    }
+
     async fn turn<T: Send + 'static>(
         &self,
         password: Zeroizing<String>,

@@ -12,6 +12,7 @@ use super::ldap::{Directory, LdapError, LdapSettings};
 use super::login::Login;
 use super::openid::{OpenIdError, OpenIdSettings, Provider, WorkloadSettings, Workloads};
 use super::{LoginError, certificate};
+use crate::{Htpasswd, HtpasswdError};
 
 /// The largest file.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -28,8 +29,18 @@ pub struct OutsideSettings {
     pub workloads: Vec<WorkloadSettings>,
     /// Who checks passwords.
     pub ldap: Option<LdapSettings>,
+    /// A file of users and bcrypt hashes, as `htpasswd -B` writes it.
+    pub htpasswd: Option<HtpasswdSettings>,
     /// How a client's certificate names a user; none: it does not.
     pub certificates: Option<CertificateSettings>,
+}
+
+/// See [`OutsideSettings::htpasswd`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HtpasswdSettings {
+    /// Read again when it has changed.
+    pub file: PathBuf,
 }
 
 /// Why logins that others check are not to be had as they are configured.
@@ -60,6 +71,9 @@ pub enum OutsideError {
     /// `ldap`.
     #[error("LDAP: {0}")]
     Ldap(#[from] LdapError),
+    /// `htpasswd`.
+    #[error("htpasswd: {0}")]
+    Htpasswd(#[from] HtpasswdError),
     /// `certificates`.
     #[error("certificates: {0}")]
     Certificates(#[from] CertificateError),
@@ -98,6 +112,8 @@ pub struct Outside {
     pub workloads: Workloads,
     /// See [`OutsideSettings::ldap`].
     pub ldap: Option<Directory>,
+    /// See [`OutsideSettings::htpasswd`].
+    pub htpasswd: Option<Htpasswd>,
     certificates: Option<CertificateSettings>,
 }
 
@@ -118,8 +134,36 @@ impl Outside {
             openid: settings.openid.map(Provider::new).transpose()?,
             workloads: Workloads::new(settings.workloads)?,
             ldap: settings.ldap.map(Directory::new).transpose()?,
+            htpasswd: (settings.htpasswd)
+                .map(|settings| Htpasswd::open(&settings.file))
+                .transpose()?,
             certificates: settings.certificates,
         })
+    }
+
+    /// Reads files of keys and passwords again if they have changed. It blocks; to be called now and then.
+    pub fn refresh(&self) {
+        let told = |what: &str, read: Result<bool, String>| match read {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(what, "read again, since it has changed"),
+            Err(error) => {
+                tracing::warn!(what, error, "what was read before goes on counting");
+            }
+        };
+        if let Some(issuer) = &self.issuer {
+            let read = issuer.refresh();
+            told(
+                "keys of the issuer of tokens",
+                read.map_err(|error| error.to_string()),
+            );
+        }
+        if let Some(file) = &self.htpasswd {
+            let read = file.refresh();
+            told(
+                "passwords of htpasswd",
+                read.map_err(|error| error.to_string()),
+            );
+        }
     }
 
     /// Whom a client's certificate (DER) names, which its connection has found good; `None` where certificates name nobody.
@@ -154,6 +198,7 @@ mod tests {
         assert!(has(|file| file.openid.is_some()));
         assert!(has(|file| file.workloads.len() == 2));
         assert!(has(|file| file.ldap.is_some()));
+        assert!(has(|file| file.htpasswd.is_some()));
         assert!(has(|file| file.certificates.is_some()));
     }
 
