@@ -38,6 +38,13 @@ pub struct Access {
     pub service: String,
 }
 
+impl Access {
+    /// The log says that what they showed counts no more.
+    pub(crate) fn forget(&self, asking: &Asking) {
+        self.doorkeeper.forget(&asking.admitted);
+    }
+}
+
 /// Who asks, and what they showed.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
@@ -200,7 +207,7 @@ pub(crate) fn challenged(
         return problem;
     };
     if let Some(asking) = asking {
-        access.doorkeeper.forget(&asking.admitted);
+        access.forget(asking);
     }
     let mut challenge = format!(
         "Bearer realm=\"{}/auth/token\",service=\"{}\"",

@@ -56,6 +56,14 @@ pub(crate) fn expose(head: &Parts, write_origins: &[String], reply: &mut HeaderM
     }
 }
 
+/// [`expose`] to pages that may write, and to no other: what a stranger's page has no business to know.
+pub(crate) fn expose_to_writers(head: &Parts, write_origins: &[String], reply: &mut HeaderMap) {
+    let origin = head.headers.get(ORIGIN);
+    if origin.is_some_and(|origin| may_write(head, origin, write_origins)) {
+        expose(head, write_origins, reply);
+    }
+}
+
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

@@ -120,6 +120,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::content_type(),
         Problem::too_many_tags(100),
         Problem::headers_too_large(),
+        Problem::body_too_large(1),
         Problem::range_unsatisfiable(1),
         Problem::not_matched(),
         Problem::foreign_origin(),

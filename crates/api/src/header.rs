@@ -36,6 +36,9 @@ pub(crate) const ARRIVED: HeaderName = HeaderName::from_static("holdfast-arrived
 
 /// JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What is wanted of somebody who signs in with a name and a secret.
+pub(crate) const BASIC: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"holdfast\", charset=\"UTF-8\"");
 /// Blobs are served as bytes of which nothing is known.
 pub(crate) const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// What is named by a digest never changes, but the right to see it does: only the client's own cache may keep it.

@@ -11,6 +11,7 @@ use registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use crate::mounted::Mounted;
 use crate::pages::Info;
 use crate::server::{Making, Shared, connection, place};
 use crate::settings::Settings;
@@ -33,6 +34,7 @@ impl InProcess {
         let shared = Shared::new(Making {
             registry,
             access: None,
+            mounted: Mounted::default(),
             settings,
             front: Front::plain(),
             info,

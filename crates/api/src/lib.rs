@@ -22,6 +22,7 @@ mod lingering;
 mod lists;
 mod manifests;
 mod meter;
+mod mounted;
 mod pages;
 mod passing_on;
 mod problem;
@@ -40,6 +41,7 @@ pub use access::Access;
 #[cfg(feature = "in-process")]
 pub use in_process::InProcess;
 pub use meter::describe as describe_metrics;
+pub use mounted::Mounted;
 pub use pages::{Info, Report};
 pub use server::{ServeParts, serve};
 pub use settings::Settings;

@@ -152,7 +152,8 @@ async fn metrics(State(state): State<Arc<PageState>>) -> Response {
     }
 }
 
-fn problem(problem: &Problem) -> Response {
+/// A problem as a router answers with it.
+pub(crate) fn problem(problem: &Problem) -> Response {
     let mut response = (
         problem.status(),
         [(header::CONTENT_TYPE, "application/json")],

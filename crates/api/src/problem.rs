@@ -381,6 +381,15 @@ impl Problem {
         .closing()
     }
 
+    pub(crate) fn body_too_large(max: usize) -> Problem {
+        Problem::oci(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::SizeInvalid,
+            "the body is too large",
+        )
+        .with(format!("at most {max} bytes are taken"))
+    }
+
     pub(crate) fn range_unsatisfiable(size: u64) -> Problem {
         let status = StatusCode::RANGE_NOT_SATISFIABLE;
         Problem::oci(

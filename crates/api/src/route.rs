@@ -49,13 +49,17 @@ pub(crate) enum RouteKind {
     Referrers,
     /// Pages and probes outside `/v2`.
     Page,
+    /// The management API.
+    Management,
+    /// Where tokens are given.
+    Auth,
     /// Nothing that exists.
     None,
 }
 
 impl RouteKind {
     /// Every kind, in the order of its number.
-    pub(crate) const ALL: [RouteKind; 10] = [
+    pub(crate) const ALL: [RouteKind; 12] = [
         RouteKind::Base,
         RouteKind::Catalog,
         RouteKind::Tags,
@@ -65,6 +69,8 @@ impl RouteKind {
         RouteKind::Upload,
         RouteKind::Referrers,
         RouteKind::Page,
+        RouteKind::Management,
+        RouteKind::Auth,
         RouteKind::None,
     ];
 
@@ -80,6 +86,8 @@ impl RouteKind {
             RouteKind::Upload => "upload",
             RouteKind::Referrers => "referrers",
             RouteKind::Page => "page",
+            RouteKind::Management => "management",
+            RouteKind::Auth => "auth",
             RouteKind::None => "none",
         }
     }
@@ -96,6 +104,8 @@ impl RouteKind {
             RouteKind::Blob => "GET, HEAD, DELETE, OPTIONS",
             RouteKind::Uploads => "POST, OPTIONS",
             RouteKind::Upload => "GET, HEAD, PATCH, PUT, DELETE, OPTIONS",
+            RouteKind::Management => "GET, HEAD, POST, PATCH, PUT, DELETE, OPTIONS",
+            RouteKind::Auth => "GET, HEAD, POST, OPTIONS",
             RouteKind::None => "OPTIONS",
         }
     }

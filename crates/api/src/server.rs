@@ -31,10 +31,11 @@ use tokio_util::task::TaskTracker;
 use crate::access::Access;
 use crate::lingering::Lingering;
 use crate::meter::Meter;
+use crate::mounted::{Mounted, Mounts};
 use crate::pages::{self, Info, PageState, Report};
 use crate::passing_on::PassedOn;
 use crate::reply;
-use crate::service::Service;
+use crate::service::{Beside, Service};
 use crate::settings::Settings;
 use crate::stalled_writes::StalledWrites;
 
@@ -71,6 +72,8 @@ pub struct ServeParts {
     pub registry: Registry,
     /// Who may ask; without it nobody is asked who they are.
     pub access: Option<Access>,
+    /// What other crates serve beside `/v2/`.
+    pub mounted: Mounted,
     /// Limits and times.
     pub settings: Settings,
     /// What connections go through before they speak HTTP.
@@ -98,6 +101,7 @@ pub async fn serve(parts: ServeParts) {
         listeners,
         registry,
         access,
+        mounted,
         settings,
         front,
         info,
@@ -112,6 +116,7 @@ pub async fn serve(parts: ServeParts) {
     let shared = Arc::new(Shared::new(Making {
         registry,
         access,
+        mounted,
         settings,
         front,
         info,
@@ -159,6 +164,7 @@ pub async fn serve(parts: ServeParts) {
 pub(crate) struct Making {
     pub(crate) registry: Registry,
     pub(crate) access: Option<Access>,
+    pub(crate) mounted: Mounted,
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     pub(crate) info: Info,
@@ -202,7 +208,10 @@ impl Shared {
             making.registry,
             making.access,
             settings.clone(),
-            pages::router(state),
+            Beside {
+                pages: pages::router(state),
+                mounts: Mounts::new(making.mounted),
+            },
             Arc::clone(&meter),
             making.end_bodies,
             making.without_answers,

@@ -23,6 +23,7 @@ use crate::access::{self, Access, Needed};
 use crate::access_log::Record;
 use crate::exchange::Exchange;
 use crate::meter::Meter;
+use crate::mounted::{self, Mounts, Visit};
 use crate::passing_on::{Ending, PassedOn, Repeatable};
 use crate::problem::Problem;
 use crate::reply::{self, Content, Reply, ReplyBody};
@@ -33,13 +34,19 @@ use crate::settings::Settings;
 use crate::{blobs, cors, header, lists, manifests, pages, uploads};
 
 /// How long past the hold time a request without a body may take before it is given up.
-const SLACK: std::time::Duration = std::time::Duration::from_secs(20);
+pub(crate) const SLACK: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// What is served beside `/v2/`.
+pub(crate) struct Beside {
+    pub(crate) pages: Router,
+    pub(crate) mounts: Mounts,
+}
 
 /// What every request needs.
 pub(crate) struct Service {
     registry: Registry,
     settings: Settings,
-    pages: Router,
+    beside: Beside,
     meter: Arc<Meter>,
     ids: RequestIds,
     access: Option<Access>,
@@ -54,14 +61,14 @@ impl Service {
         registry: Registry,
         access: Option<Access>,
         settings: Settings,
-        pages: Router,
+        beside: Beside,
         meter: Arc<Meter>,
         end_bodies: CancellationToken,
         without_answers: CancellationToken,
     ) -> Service {
         Service {
             registry,
-            pages,
+            beside,
             meter,
             ids: RequestIds::new(),
             access,
@@ -159,7 +166,10 @@ impl Service {
         let kind = if pages::is_page(path) {
             RouteKind::Page
         } else {
-            route::kind(path)
+            match route::kind(path) {
+                RouteKind::None => mounted::kind(path).unwrap_or(RouteKind::None),
+                kind => kind,
+            }
         };
         let id = self.ids.id(&head.headers);
         Record::begin(Arc::clone(&self.meter), id, head, kind)
@@ -181,7 +191,10 @@ impl Service {
             return Err(Problem::headers_too_large());
         }
         if !route::is_protocol(head.uri.path()) {
-            return Ok(self.page(head).await);
+            return match record.kind() {
+                RouteKind::Management | RouteKind::Auth => self.visit(head, body, record).await,
+                _ => Ok(self.page(head).await),
+            };
         }
         let _turn = self.turn().await?;
         if head.method == Method::OPTIONS {
@@ -249,6 +262,31 @@ impl Service {
         }
     }
 
+    /// Answers what is asked of a router that is mounted.
+    async fn visit(
+        &self,
+        head: &Parts,
+        body: Option<&RequestBody>,
+        record: &mut Record,
+    ) -> Result<Reply, Problem> {
+        let _turn = self.turn().await?;
+        if head.method == Method::OPTIONS {
+            return Ok(reply::options(record.kind().allow()));
+        }
+        if !cors::may_proceed(head, &self.settings.cors_write_origins) {
+            return Err(Problem::foreign_origin());
+        }
+        let visit = Visit {
+            registry: &self.registry,
+            access: self.access.as_ref(),
+            settings: &self.settings,
+            kind: record.kind(),
+            head,
+            body: body.map(|body| (body, record.receives())),
+        };
+        self.beside.mounts.answer(visit).await
+    }
+
     async fn page(&self, head: &Parts) -> Reply {
         let mut request = Request::new(axum::body::Body::empty());
         *request.method_mut() = head.method.clone();
@@ -256,7 +294,7 @@ impl Service {
         if let Some(host) = head.headers.get(HOST) {
             request.headers_mut().insert(HOST, host.clone());
         }
-        match self.pages.clone().oneshot(request).await {
+        match self.beside.pages.clone().oneshot(request).await {
             Ok(response) => response.map(Content::Page),
             Err(never) => match never {},
         }
@@ -314,11 +352,17 @@ impl Service {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             content = Content::Empty;
         }
-        if record.kind() != RouteKind::Page {
-            headers.insert(header::API_VERSION, header::API_VERSION_VALUE);
-            cors::expose(head, &self.settings.cors_write_origins, headers);
-            if let Some(namespace) = namespace(head) {
-                headers.insert(header::OCI_NAMESPACE, namespace);
+        let write_origins = &self.settings.cors_write_origins;
+        match record.kind() {
+            RouteKind::Page => {}
+            RouteKind::Management => cors::expose_to_writers(head, write_origins, headers),
+            RouteKind::Auth => cors::expose(head, write_origins, headers),
+            _ => {
+                headers.insert(header::API_VERSION, header::API_VERSION_VALUE);
+                cors::expose(head, write_origins, headers);
+                if let Some(namespace) = namespace(head) {
+                    headers.insert(header::OCI_NAMESPACE, namespace);
+                }
             }
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, header::NO_SNIFF);

@@ -205,7 +205,9 @@ impl Connection {
             headers,
             body: Vec::new(),
         };
-        if method != "HEAD" && status != 204 && status != 304 {
+        if answer.header("transfer-encoding") == Some("chunked") {
+            answer.body = self.chunks().await;
+        } else if method != "HEAD" && status != 204 && status != 304 {
             let length = answer
                 .header("content-length")
                 .expect("every body has a length")
@@ -221,6 +223,26 @@ impl Connection {
             answer.body = std::mem::replace(&mut self.unread, rest);
         }
         answer
+    }
+
+    /// A body of unknown length. What the server has not ended as it should is empty.
+    async fn chunks(&mut self) -> Vec<u8> {
+        while !self.unread.ends_with(b"\r\n0\r\n\r\n") {
+            if !self.fill().await {
+                return Vec::new();
+            }
+        }
+        let framed = std::mem::take(&mut self.unread);
+        let mut rest = &framed[..];
+        let mut body = Vec::new();
+        while let Some(end) = find(rest, b"\r\n") {
+            let length = String::from_utf8_lossy(&rest[..end]).into_owned();
+            let length = usize::from_str_radix(&length, 16).expect("a chunk has a length");
+            let from = end + 2;
+            body.extend_from_slice(&rest[from..from + length]);
+            rest = &rest[from + length + 2..];
+        }
+        body
     }
 
     /// Whether the server closes the connection now, without sending more.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use api::{Access, Info, Report, ServeParts, Settings, serve};
+use api::{Access, Info, Mounted, Report, ServeParts, Settings, serve};
 use front::Front;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
@@ -72,25 +72,37 @@ impl Fixture {
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
     ) -> Fixture {
-        Fixture::serving_behind(Front::plain(), None, log, use_cases, change).await
+        let beside = (None, Mounted::default());
+        Fixture::serving_behind(Front::plain(), beside, log, use_cases, change).await
     }
 
     /// A server that asks who is there, over a log in which access is not switched on yet.
     pub async fn asking(log: MemoryMetadataStore, access: Access) -> Fixture {
+        Fixture::mounting(log, Some(access), Mounted::default()).await
+    }
+
+    /// A server that has routers of others beside the registry protocol.
+    pub async fn mounting(
+        log: MemoryMetadataStore,
+        access: Option<Access>,
+        mounted: Mounted,
+    ) -> Fixture {
         let use_cases = registry::Settings::default();
-        Fixture::serving_behind(Front::plain(), Some(access), log, use_cases, |_| {}).await
+        let beside = (access, mounted);
+        Fixture::serving_behind(Front::plain(), beside, log, use_cases, |_| {}).await
     }
 
     /// A server whose connections go through this before they speak HTTP.
     pub async fn behind(front: Front) -> Fixture {
         let use_cases = registry::Settings::default();
         let log = MemoryMetadataStore::new();
-        Fixture::serving_behind(front, None, log, use_cases, |_| {}).await
+        let beside = (None, Mounted::default());
+        Fixture::serving_behind(front, beside, log, use_cases, |_| {}).await
     }
 
     async fn serving_behind(
         front: Front,
-        access: Option<Access>,
+        (access, mounted): (Option<Access>, Mounted),
         log: MemoryMetadataStore,
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
@@ -121,6 +133,7 @@ impl Fixture {
             listeners: vec![listener],
             registry,
             access,
+            mounted,
             settings,
             front,
             reports: vec![Report {

@@ -11,6 +11,7 @@ mod connections;
 mod fixture;
 mod lists;
 mod manifests;
+mod mounted;
 mod polite_stop;
 mod sparse_images;
 mod uploads;

@@ -115,6 +115,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         listeners: listening.listeners,
         registry: registry.clone(),
         access: None,
+        mounted: api::Mounted::default(),
         settings: api_settings(settings),
         front: port.front.clone(),
         reports: reports(&port.front, &sessions),
