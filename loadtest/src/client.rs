@@ -165,7 +165,8 @@ impl Client {
         }
     }
 
-    /// Sends a request and gives the reply's head; the body is yet to be read.
+    /// Sends a request and gives the reply's head; the body is yet to be read. What the request shows of who asks goes before
+    /// what is shown with all.
     pub async fn send(
         &mut self,
         mut request: Request<Outgoing>,
@@ -173,7 +174,9 @@ impl Client {
         let headers = request.headers_mut();
         headers.insert(HOST, self.target.authority.clone());
         if let Some(value) = &self.target.authorization {
-            headers.insert(AUTHORIZATION, value.clone());
+            headers
+                .entry(AUTHORIZATION)
+                .or_insert_with(|| value.clone());
         }
         let timeout = self.target.timeout;
         let outcome = tokio::time::timeout(timeout, async {

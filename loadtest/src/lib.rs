@@ -12,4 +12,5 @@ pub mod pull;
 pub mod push;
 pub mod report;
 pub mod run;
+pub mod tokens;
 pub mod watch;

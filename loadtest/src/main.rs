@@ -15,7 +15,7 @@ use holdfast_load::client::{Target, TargetOptions};
 use holdfast_load::image::Shape;
 use holdfast_load::push::UploadPath;
 use holdfast_load::run::Bounds;
-use holdfast_load::{manifest, mixed, pull, push};
+use holdfast_load::{manifest, mixed, pull, push, tokens};
 
 /// Load for a container registry: closed loop, each byte checked.
 #[derive(Parser)]
@@ -57,6 +57,23 @@ enum Command {
         /// How many tags to read from.
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         tags: u32,
+        /// Show the tokens of this file in turn, one a line, with each read.
+        #[arg(long, value_name = "FILE")]
+        tokens: Option<PathBuf>,
+    },
+    /// Ask for tokens by docker's token flow, each time a new one.
+    Token {
+        #[command(flatten)]
+        common: Common,
+        /// The service that they are for, as the registry's challenge names it.
+        #[arg(long, default_value = "holdfast")]
+        service: String,
+        /// What they are good for; pulls of `--repository` if it is not given.
+        #[arg(long)]
+        scope: Option<String>,
+        /// Where they go, one a line.
+        #[arg(long, value_name = "FILE")]
+        into: Option<PathBuf>,
     },
     /// Write and read without pause, and tell each time in which nothing was answered.
     ///
@@ -197,17 +214,38 @@ async fn execute(command: Command) -> anyhow::Result<u64> {
             };
             (pull::run(plan, common.bounds()).await?, common.reach.json)
         }
-        Command::Manifest { common, tags } => {
+        Command::Manifest {
+            common,
+            tags,
+            tokens: shown,
+        } => {
+            let shown = shown.as_deref().map(tokens::read).transpose()?;
             let plan = manifest::Plan {
                 target: common.reach.target()?,
                 repository: common.reach.repository.clone(),
                 tags,
                 seed: common.seed(),
+                tokens: shown.unwrap_or_default(),
             };
             (
                 manifest::run(plan, common.bounds()).await?,
                 common.reach.json,
             )
+        }
+        Command::Token {
+            common,
+            service,
+            scope,
+            into,
+        } => {
+            let repository = &common.reach.repository;
+            let plan = tokens::Plan {
+                target: common.reach.target()?,
+                service,
+                scope: scope.unwrap_or_else(|| format!("repository:{repository}:pull")),
+                into,
+            };
+            (tokens::run(plan, common.bounds()).await?, common.reach.json)
         }
         Command::Mixed {
             reach,

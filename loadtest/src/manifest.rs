@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use http::HeaderValue;
 use rand::RngExt;
 
 use crate::client::{Client, Target};
@@ -23,6 +24,8 @@ pub struct Plan {
     pub tags: u32,
     /// What the content is made from.
     pub seed: u64,
+    /// What reads show in turn, each one header; what is pushed before shows what the target has.
+    pub tokens: Vec<HeaderValue>,
 }
 
 /// Pushes an image per tag, then reads until the bounds are reached.
@@ -33,12 +36,17 @@ pub async fn run(plan: Plan, bounds: Bounds) -> anyhow::Result<Report> {
             .context("the tags to be read cannot be pushed")?,
     );
     let repository: Arc<str> = plan.repository.into();
-    let worker = move |mut client: Client, _number: u64, recorder: Recorder| {
+    let tokens: Arc<[HeaderValue]> = plan.tokens.into();
+    let worker = move |mut client: Client, number: u64, recorder: Recorder| {
         let (images, repository) = (images.clone(), repository.clone());
+        let tokens = tokens.clone();
         async move {
             let (tag, image) = &images[rand::rng().random_range(0..images.len())];
+            let number = usize::try_from(number).unwrap_or(0);
+            let shown = tokens.get(number % tokens.len().max(1));
             let began = Instant::now();
-            let outcome = pull::check_manifest(&mut client, &repository, tag, image).await;
+            let read = pull::check_manifest(&mut client, &repository, tag, image, shown);
+            let outcome = read.await;
             if outcome.is_ok() {
                 recorder.done("manifest", began, image.manifest.len() as u64);
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use http::StatusCode;
-use http::header::{ACCEPT, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 
 use crate::client::{Client, Target, get};
 use crate::image::{Image, Shape};
@@ -83,7 +83,7 @@ pub async fn pull(
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
-    check_manifest(client, repository, tag, image).await?;
+    check_manifest(client, repository, tag, image, None).await?;
     recorder.done("manifest", began, image.manifest.len() as u64);
     let layers = image.layers.iter().map(|layer| layer.digest());
     for digest in layers.chain([image.config_digest.as_str()]) {
@@ -96,17 +96,23 @@ pub async fn pull(
     Ok(())
 }
 
-/// Reads a manifest by its tag, and wants it to be exactly that of `image`.
+/// Reads a manifest by its tag, showing `authorization` if there is one, and wants it to be exactly that of `image`.
 pub async fn check_manifest(
     client: &mut Client,
     repository: &str,
     tag: &str,
     image: &Image,
+    authorization: Option<&HeaderValue>,
 ) -> anyhow::Result<()> {
     let mut request = get(&format!("/v2/{repository}/manifests/{tag}"))?;
     request
         .headers_mut()
         .insert(ACCEPT, HeaderValue::from_static(Image::media_type()));
+    if let Some(authorization) = authorization {
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, authorization.clone());
+    }
     let reply = client.call(request, &[StatusCode::OK]).await?;
     ensure!(
         reply.body() == &image.manifest,
