@@ -4,12 +4,18 @@
 #[path = "ldap/slapd.rs"]
 mod slapd;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth::outside::Login;
 use auth::outside::ldap::{Directory, LdapError, LdapSettings};
-use metadata::access::Source;
+use auth::outside::{Elsewhere, Found, Login, Outside};
+use auth::{PasswordChecker, ProofFailure};
+use metadata::access::{AccessCommand, AccessQuery, AccountName, CreateUser, GroupName, Source};
+use metadata::{Command, Page, Query, Reply};
+use ports::metadata_store::memory::MemoryMetadataStore;
+use ports::{Deadline, MetadataStore as _};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use slapd::{GROUPS, PASSWORD, PEOPLE, SERVICE_DN, Slapd};
 
@@ -217,4 +223,72 @@ async fn paused_directory_costs_a_bounded_time_and_comes_back() {
     );
     slapd.process().resume().unwrap();
     wait_for_login(&directory).await;
+}
+
+#[tokio::test]
+async fn login_makes_a_user_of_the_log_once_and_nobody_else_waits_for_the_directory() {
+    let mut slapd = Slapd::start().unwrap();
+    let log = MemoryMetadataStore::new();
+    let ldap = serde_json::from_value(json!({"ldap": settings(&slapd, json!({}))})).unwrap();
+    let elsewhere = Elsewhere {
+        outside: Arc::new(Outside::open(ldap).unwrap()),
+        metadata: Arc::new(log.clone()),
+        passwords: PasswordChecker::new(1, Duration::from_secs(10)),
+    };
+    let soon = || Deadline::now() + Duration::from_secs(20);
+    let shown = async |name: &str, password: &str| {
+        let name = AccountName::parse(name).unwrap();
+        let password = Zeroizing::new(password.to_owned());
+        elsewhere.prove(&name, &password, soon()).await
+    };
+    let command = AccessCommand::CreateUser(CreateUser {
+        user: AccountName::user("local").unwrap(),
+        password: elsewhere
+            .passwords
+            .hash(Zeroizing::new("a local password".to_owned()))
+            .await
+            .unwrap(),
+        is_admin: false,
+        email: None,
+    });
+    let made = log
+        .propose(Command::Access(Box::new(command)), soon())
+        .await;
+    assert_eq!(made.unwrap(), Reply::Done);
+
+    let first = shown("ann", PASSWORD).await.unwrap();
+    assert!(matches!(first, Found::Somebody(_, None)), "{first:?}");
+    let noted = log.health().applied;
+    assert_eq!(shown("ANN", PASSWORD).await.unwrap(), first);
+    assert_eq!(shown("ann", "wrong horse").await.unwrap(), Found::Refused);
+    assert_eq!(shown("nobody", PASSWORD).await.unwrap(), Found::Refused);
+    assert_eq!(log.health().applied, noted, "nothing of it was news");
+    let query = AccessQuery::GroupMembers {
+        group: GroupName::parse("dev").unwrap(),
+        page: Page {
+            after: None,
+            limit: 10,
+        },
+    };
+    let members = log
+        .read(Query::Access(Box::new(query)), soon())
+        .await
+        .unwrap();
+    let members = format!("{:?}", members.answer);
+    assert!(members.contains("ann"), "{members}");
+
+    slapd.kill();
+    let away = shown("ann", PASSWORD).await;
+    assert!(
+        matches!(away, Err(ProofFailure::Unavailable { .. })),
+        "{away:?}"
+    );
+    let began = Instant::now();
+    for own in ["local", "robot$ci"] {
+        assert_eq!(
+            shown(own, "a local password").await.unwrap(),
+            Found::NotElsewhere
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(1));
 }
