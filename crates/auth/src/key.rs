@@ -99,6 +99,7 @@ pub struct VerifyingKeys(Vec<VerifyingKey>);
 
 #[derive(Clone)]
 struct VerifyingKey {
+    number: u32,
     kid: String,
     x: String,
     y: String,
@@ -106,23 +107,37 @@ struct VerifyingKey {
 }
 
 impl VerifyingKeys {
-    /// The keys of these public halves.
+    /// The keys of these numbers and public halves.
     ///
     /// # Errors
     /// [`KeyError`] when one of them is none.
-    pub fn new<'a>(publics: impl IntoIterator<Item = &'a [u8]>) -> Result<VerifyingKeys, KeyError> {
-        let keys = publics.into_iter().map(|public| {
+    pub fn new<'a>(
+        publics: impl IntoIterator<Item = (u32, &'a [u8])>,
+    ) -> Result<VerifyingKeys, KeyError> {
+        let keys = publics.into_iter().map(|(number, public)| {
             let (x, y) = coordinates(public)?;
             let key = DecodingKey::from_ec_components(&x, &y).map_err(|_| KeyError)?;
             let kid = kid(&x, &y);
-            Ok(VerifyingKey { kid, x, y, key })
+            Ok(VerifyingKey {
+                number,
+                kid,
+                x,
+                y,
+                key,
+            })
         });
         keys.collect::<Result<_, _>>().map(VerifyingKeys)
     }
 
-    pub(crate) fn find(&self, kid: &str) -> Option<&DecodingKey> {
+    pub(crate) fn find(&self, kid: &str) -> Option<(u32, &DecodingKey)> {
         let found = self.0.iter().find(|key| key.kid == kid)?;
-        Some(&found.key)
+        Some((found.number, &found.key))
+    }
+
+    /// Whether the key of this number is one of them.
+    #[must_use]
+    pub fn has(&self, number: u32) -> bool {
+        self.0.iter().any(|key| key.number == number)
     }
 
     /// The keys as others fetch them.
@@ -155,13 +170,13 @@ mod tests {
         assert!(SigningKey::new(&one.public, &one.private).is_ok());
         assert!(SigningKey::new(&one.public, &two.private).is_err());
         assert!(SigningKey::new(&one.public, b"nothing").is_err());
-        assert!(VerifyingKeys::new([&one.public[1..]]).is_err());
+        assert!(VerifyingKeys::new([(1, &one.public[1..])]).is_err());
     }
 
     #[test]
     fn private_half_is_not_published() {
         let key = NewKey::draw();
-        let keys = VerifyingKeys::new([&*key.public]).unwrap();
+        let keys = VerifyingKeys::new([(1, &*key.public)]).unwrap();
         let set: serde_json::Value = serde_json::from_str(&keys.jwks()).unwrap();
         let members: Vec<_> = set["keys"][0].as_object().unwrap().keys().collect();
         assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);

@@ -65,23 +65,29 @@ pub struct Proved {
 }
 
 impl Proved {
-    /// Who that is, as the log checks it.
+    /// Who that is, as the log checks it. They showed no signed token.
     #[must_use]
     pub fn who(&self) -> Who {
+        self.by_key(None)
+    }
+
+    fn by_key(&self, key: Option<u32>) -> Who {
         Who::Account {
             name: self.name.clone(),
             generation: self.generation,
             token: self.token,
+            key,
         }
     }
 }
 
 impl Claims {
-    /// Who it is for, as the log checks it.
+    /// Who it is for, as the log checks it, when the key of this number has signed it. A token for nobody gives nothing, and the
+    /// log is not asked about its key.
     #[must_use]
-    pub fn who(&self) -> Who {
+    pub fn who(&self, key: u32) -> Who {
         let account = self.account.as_ref();
-        account.map_or(Who::Anonymous, Proved::who)
+        account.map_or(Who::Anonymous, |proved| proved.by_key(Some(key)))
     }
 }
 
@@ -132,8 +138,18 @@ pub enum TokenError {
 pub struct Verified {
     /// What stands in it.
     pub claims: Claims,
+    /// The number of the key that signed it.
+    pub key: u32,
     /// Until when, by this node's clock.
     pub until: SystemTime,
+}
+
+impl Verified {
+    /// Who shows it, as the log checks it.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        self.claims.who(self.key)
+    }
 }
 
 /// The names that stand in tokens.
@@ -207,7 +223,7 @@ pub fn verify(
         return Err(TokenError::Malformed);
     }
     let kid = header.kid.ok_or(TokenError::Malformed)?;
-    let key = keys.find(&kid).ok_or(TokenError::UnknownKey)?;
+    let (number, key) = keys.find(&kid).ok_or(TokenError::UnknownKey)?;
     let body = decode::<Body>(token, key, &signature_only()).map_err(|error| {
         use jsonwebtoken::errors::ErrorKind::InvalidSignature;
         match error.kind() {
@@ -230,6 +246,7 @@ pub fn verify(
     let until = UNIX_EPOCH.checked_add(Duration::from_secs(until));
     Ok(Verified {
         claims: claims(&body).ok_or(TokenError::Malformed)?,
+        key: number,
         until: until.ok_or(TokenError::Malformed)?,
     })
 }
@@ -273,6 +290,7 @@ mod tests {
     use crate::key::NewKey;
     use crate::scope::parse_scopes;
 
+    const NUMBER: u32 = 7;
     const LIFE: Duration = Duration::from_secs(300);
 
     struct Issuer {
@@ -290,7 +308,7 @@ mod tests {
                     issuer: "holdfast".to_owned(),
                     service: "registry.example.org".to_owned(),
                 },
-                keys: VerifyingKeys::new([&*key.public]).unwrap(),
+                keys: VerifyingKeys::new([(NUMBER, &*key.public)]).unwrap(),
                 key: SigningKey::new(&key.public, &key.private).unwrap(),
                 now: UNIX_EPOCH + Duration::from_secs(1_900_000_000),
             }
@@ -333,6 +351,24 @@ mod tests {
             let token = issuer.issue(Purpose::Access, &claims);
             assert_eq!(issuer.check(&token), Ok(claims));
         }
+    }
+
+    #[test]
+    fn log_is_told_which_key_has_signed() {
+        let issuer = Issuer::new();
+        let token = issuer.issue(Purpose::Access, &anns());
+        let names = &issuer.names;
+        let verified = verify(&issuer.keys, names, Purpose::Access, &token, issuer.now);
+        let who = verified.map(|verified| verified.who());
+        assert!(matches!(
+            who,
+            Ok(Who::Account {
+                key: Some(NUMBER),
+                ..
+            })
+        ));
+        let proved = anns().account.map(|proved| proved.who());
+        assert!(matches!(proved, Some(Who::Account { key: None, .. })));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct KeyList {
 }
 
 fn kid(public: &[u8]) -> Option<String> {
-    let keys = VerifyingKeys::new([public]).ok()?.jwks();
+    let keys = VerifyingKeys::new([(0, public)]).ok()?.jwks();
     let keys: serde_json::Value = serde_json::from_str(&keys).ok()?;
     Some(keys["keys"][0]["kid"].as_str()?.to_owned())
 }

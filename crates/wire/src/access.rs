@@ -193,10 +193,12 @@ impl From<&Asker> for pb::Asker {
                 name,
                 generation,
                 token,
+                key,
             } => pb::asker::Who::Account(pb::ProvenAccount {
                 name: name.to_string(),
                 generation: *generation,
                 token: token.map(token_to),
+                key: *key,
             }),
             Who::Outside(name) => pb::asker::Who::Outside(name.to_string()),
         };
@@ -217,6 +219,7 @@ impl TryFrom<pb::Asker> for Asker {
                 name: account_from(&account.name)?,
                 generation: account.generation,
                 token: account.token.as_deref().map(token_from).transpose()?,
+                key: account.key,
             },
             pb::asker::Who::Outside(name) => Who::Outside(principal_from(name)),
         };

@@ -149,10 +149,11 @@ fn access_queries() -> Vec<AccessQuery> {
 }
 
 fn askers() -> Vec<Asker> {
-    let proven = |token| Who::Account {
+    let proven = |token, key| Who::Account {
         name: account("ann"),
         generation: u64::MAX,
         token,
+        key,
     };
     let asker = |who| Asker {
         who,
@@ -160,8 +161,9 @@ fn askers() -> Vec<Asker> {
     };
     vec![
         Asker::anonymous(),
-        asker(proven(None)),
-        asker(proven(Some(TokenId(7)))),
+        asker(proven(None, None)),
+        asker(proven(None, Some(u32::MAX))),
+        asker(proven(Some(TokenId(7)), Some(0))),
         asker(Who::Outside(by())),
     ]
 }

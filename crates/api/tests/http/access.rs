@@ -90,6 +90,7 @@ impl House {
         house.people(&password.expect("a hash")).await;
         house
             .change(AccessCommand::AddTokenKey {
+                after: None,
                 public: public.to_vec().into(),
                 sealed: b"sealed".to_vec().into(),
             })

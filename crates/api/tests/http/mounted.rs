@@ -126,6 +126,7 @@ async fn asking() -> House {
         .expect("a hash");
     for command in [
         AccessCommand::AddTokenKey {
+            after: None,
             public: public.to_vec().into(),
             sealed: b"sealed".to_vec().into(),
         },

@@ -83,8 +83,16 @@ pub struct Doorkeeper {
 #[derive(Clone)]
 struct Seen {
     admitted: Admitted,
-    /// Until when a token counts.
-    until: Option<SystemTime>,
+    /// What it was, if it was a token.
+    token: Option<SeenToken>,
+}
+
+#[derive(Clone, Copy)]
+struct SeenToken {
+    /// Until when it counts.
+    until: SystemTime,
+    /// The key that signed it.
+    key: u32,
 }
 
 impl Doorkeeper {
@@ -119,10 +127,12 @@ impl Doorkeeper {
         let tag = self.seen.tag(&[header.as_bytes()]);
         let now = SystemTime::now();
         if let Some(seen) = self.seen.get(tag) {
-            return match seen.until.is_some_and(|until| until <= now) {
-                true => Err(TokenError::Expired.into()),
-                false => Ok(seen.admitted),
-            };
+            match seen.token {
+                Some(token) if token.until <= now => return Err(TokenError::Expired.into()),
+                // Its key has been dropped, as far as this node knows: that is looked into.
+                Some(token) if !self.keys.known().has(token.key) => {}
+                _ => return Ok(seen.admitted),
+            }
         }
         let mut seen = match Credentials::parse(header).ok_or(NotAdmitted::Malformed)? {
             Credentials::Basic(name, secret) => {
@@ -133,7 +143,7 @@ impl Doorkeeper {
                         scopes: None,
                         tag: None,
                     },
-                    until: None,
+                    token: None,
                 }
             }
             Credentials::Bearer(token) => self.verified(&token, now, deadline).await?,
@@ -143,10 +153,14 @@ impl Doorkeeper {
         Ok(seen.admitted)
     }
 
-    /// The log says that what they showed counts no more: it is not believed unseen again.
+    /// The log says that what they showed counts no more: it is not believed unseen again. It may have been their token's key
+    /// that has ended, and with it others that they will ask for by the next one.
     pub fn forget(&self, admitted: &Admitted) {
         if let Some(tag) = admitted.tag {
             self.seen.forget(tag);
+        }
+        if matches!(admitted.who, Who::Account { key: Some(_), .. }) {
+            self.keys.distrust();
         }
     }
 
@@ -183,12 +197,15 @@ impl Doorkeeper {
         }
         let verified = verified?;
         Ok(Seen {
+            token: Some(SeenToken {
+                until: verified.until,
+                key: verified.key,
+            }),
             admitted: Admitted {
-                who: verified.claims.who(),
+                who: verified.who(),
                 scopes: Some(verified.claims.scopes.into()),
                 tag: None,
             },
-            until: Some(verified.until),
         })
     }
 }

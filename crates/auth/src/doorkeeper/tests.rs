@@ -8,9 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use metadata::access::{
     AccessCommand, AccountName, CreateRobot, CreateToken, CreateUser, Right, TokenId,
 };
-use metadata::{Command, Reply};
+use metadata::{Command, Query, Reply};
 use ports::MetadataStore;
 use ports::metadata_store::memory::MemoryMetadataStore;
+use ports::metadata_store::{Answered, Health, MetadataFailure};
 
 use super::*;
 use crate::{Claims, NewKey, PasswordChecker, SigningKey, new_access_token, new_robot_secret};
@@ -109,6 +110,7 @@ impl World {
         let NewKey { public, private } = NewKey::draw();
         let key = SigningKey::new(&public, &private).unwrap();
         self.change(AccessCommand::AddTokenKey {
+            after: None,
             public: public.to_vec().into(),
             sealed: b"sealed".to_vec().into(),
         })
@@ -248,24 +250,132 @@ async fn token_counts_for_what_it_was_given_for_by_the_keys_of_the_log() {
     };
     let token = issue(&key, now);
     let admitted = world.shown(&token).await.unwrap();
-    assert_eq!(admitted.who, claims.who());
+    assert_eq!(admitted.who, claims.who(1));
     assert!(admitted.covers(&repository, Right::Pull));
     assert!(!admitted.covers(&repository, Right::Push));
     assert_eq!(world.shown(&token).await, Ok(admitted));
 
-    // The log was asked a moment ago: a key that comes now is known a moment later.
+    // A key that comes now is known to whoever shows a token of it, and one that never came is not.
     let later = world.key().await;
     let by_later = issue(&later, now);
+    let admitted = world.shown(&by_later).await.unwrap();
+    assert_eq!(admitted.who, claims.who(2));
     let unknown = Err(NotAdmitted::Token(TokenError::UnknownKey));
-    assert_eq!(world.shown(&by_later).await, unknown);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(world.shown(&by_later).await.is_ok());
-
     let NewKey { public, private } = NewKey::draw();
     let strange = SigningKey::new(&public, &private).unwrap();
     assert_eq!(world.shown(&issue(&strange, now)).await, unknown);
     let expired = world.shown(&issue(&later, now - 2 * LIFE)).await;
     assert_eq!(expired, Err(NotAdmitted::Token(TokenError::Expired)));
     assert_eq!(world.proofs(), 0);
+}
+
+#[tokio::test]
+async fn log_is_asked_for_unknown_keys_in_turn_and_once_for_all_who_wait() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let asked = Arc::new(AtomicU64::new(0));
+    let keys = TokenKeys::new(Arc::new(CountedReads(
+        world.log.clone(),
+        Arc::clone(&asked),
+    )));
+    let began = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let mut crowd = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let keys = keys.clone();
+            crowd.spawn(async move { keys.news(soon()).await });
+        }
+        for news in crowd.join_all().await {
+            assert!(news.unwrap().find(&key.kid).is_some());
+        }
+    }
+    // The first of a crowd asks for itself, those who came before its question share the next one's answer.
+    assert!(asked.load(Ordering::Relaxed) <= 6, "{asked:?}");
+    assert!(began.elapsed() >= Duration::from_millis(200));
+}
+
+/// Counts how often the log was asked.
+struct CountedReads(MemoryMetadataStore, Arc<AtomicU64>);
+
+#[async_trait]
+impl MetadataStore for CountedReads {
+    async fn propose(
+        &self,
+        command: Command,
+        deadline: Deadline,
+    ) -> Result<Reply, MetadataFailure> {
+        self.0.propose(command, deadline).await
+    }
+
+    async fn read(&self, query: Query, deadline: Deadline) -> Result<Answered, MetadataFailure> {
+        self.0.read(query, deadline).await
+    }
+
+    async fn read_even_stale(
+        &self,
+        query: Query,
+        deadline: Deadline,
+    ) -> Result<Answered, MetadataFailure> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.read_even_stale(query, deadline).await
+    }
+
+    fn health(&self) -> Health {
+        self.0.health()
+    }
+}
+
+#[tokio::test]
+async fn token_of_a_dropped_key_is_forgotten_though_it_is_nobodys() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let nobodys = Claims {
+        account: None,
+        scopes: Vec::new(),
+    };
+    let now = SystemTime::now();
+    let token = names().issue(&key, Purpose::Access, &nobodys, now, LIFE, 1);
+    let token = format!("Bearer {token}");
+    let admitted = world.shown(&token).await.unwrap();
+    assert_eq!(admitted.who, Who::Anonymous);
+    world.key().await;
+    world
+        .change(AccessCommand::DropTokenKey { number: 1 })
+        .await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    // The first who comes has the log asked in the background, and who comes when that was answered is not believed.
+    assert!(world.shown(&token).await.is_ok());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let unknown = Err(NotAdmitted::Token(TokenError::UnknownKey));
+    assert_eq!(world.shown(&token).await, unknown);
+}
+
+#[tokio::test]
+async fn who_is_refused_by_the_log_has_the_keys_asked_for_anew() {
+    let world = World::new().await;
+    let key = world.key().await;
+    let claims = Claims {
+        account: Some(Proved {
+            name: user("alice"),
+            generation: 1,
+            token: None,
+        }),
+        scopes: Vec::new(),
+    };
+    let now = SystemTime::now();
+    let token = |key: &SigningKey| {
+        let token = names().issue(key, Purpose::Access, &claims, now, LIFE, 1);
+        format!("Bearer {token}")
+    };
+    let old = token(&key);
+    let admitted = world.shown(&old).await.unwrap();
+    let next = world.key().await;
+    world
+        .change(AccessCommand::DropTokenKey { number: 1 })
+        .await;
+    world.door.forget(&admitted);
+    assert!(world.shown(&token(&next)).await.is_ok());
+    let unknown = Err(NotAdmitted::Token(TokenError::UnknownKey));
+    assert_eq!(world.shown(&old).await, unknown);
 }

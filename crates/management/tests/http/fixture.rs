@@ -156,6 +156,7 @@ impl World {
             name,
             generation,
             token,
+            key: None,
         };
         let who = match who {
             "nobody" => Who::Anonymous,

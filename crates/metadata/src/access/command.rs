@@ -125,6 +125,9 @@ pub enum AccessCommand {
     },
     /// Brings a key that signs tokens from now on.
     AddTokenKey {
+        /// The number of the key that came last when this one was made, 0 when none had: when another one has come meanwhile,
+        /// this one is one too many ([`crate::Named::TokenKey`] exists). `None`: whatever has come.
+        after: Option<u32>,
         /// Its public half: a point of P-256, uncompressed (SEC 1, section 2.3.3).
         public: Bytes,
         /// Its private half, sealed.

@@ -261,15 +261,21 @@ fn standing(
     tables: &dyn ReadTables,
     who: &Who,
 ) -> Result<Result<Standing, Denial>, StorageFailure> {
-    let (name, generation, token) = match who {
+    let (name, generation, token, key) = match who {
         Who::Anonymous => return Ok(Ok(Standing::Anonymous)),
         Who::Outside(_) => return Ok(Ok(Standing::Outside)),
         Who::Account {
             name,
             generation,
             token,
-        } => (name, *generation, *token),
+            key,
+        } => (name, *generation, *token, *key),
     };
+    if let Some(number) = key
+        && typed::get(tables, &keys::token_key(number))?.is_none()
+    {
+        return Ok(Err(Denial::ProofEnded));
+    }
     let row: Option<AccountRow> = typed::get(tables, &keys::account(name))?;
     let Some(row) = row.filter(|row| !row.is_disabled && !row.is_ending) else {
         return Ok(Err(Denial::ProofEnded));

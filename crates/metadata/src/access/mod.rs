@@ -193,6 +193,9 @@ pub enum Who {
         generation: u64,
         /// The personal access token that it came with, whose end ends the proof.
         token: Option<TokenId>,
+        /// The number of the key that signed the token they showed, whose end ends the proof; `None`: they showed a secret or a
+        /// certificate.
+        key: Option<u32>,
     },
     /// Somebody for whom a trusted issuer outside vouches; what they may do stood in their token, and the node that took the
     /// request has looked.

@@ -309,6 +309,7 @@ fn name_belongs_to_the_source_that_it_came_from() {
 fn newest_key_signs_and_is_never_dropped() {
     let mut world = guarded();
     let add = || AccessCommand::AddTokenKey {
+        after: None,
         public: vec![1, 2].into(),
         sealed: vec![3].into(),
     };
@@ -335,6 +336,31 @@ fn newest_key_signs_and_is_never_dropped() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn of_two_keys_that_were_made_at_once_one_comes() {
+    let mut world = guarded();
+    let after = |number| AccessCommand::AddTokenKey {
+        after: Some(number),
+        public: vec![1, 2].into(),
+        sealed: vec![3].into(),
+    };
+    world.system(after(0));
+    let again = refused(&mut world, after(0));
+    assert_eq!(again, Refusal::Exists(Named::TokenKey));
+    assert_eq!(
+        refused(&mut world, after(2)),
+        Refusal::Exists(Named::TokenKey)
+    );
+    world.system(after(1));
+    // A number is never used again, also when the keys before it are gone.
+    world.system(AccessCommand::DropTokenKey { number: 1 });
+    assert_eq!(
+        refused(&mut world, after(1)),
+        Refusal::Exists(Named::TokenKey)
+    );
+    world.system(after(2));
 }
 
 #[test]

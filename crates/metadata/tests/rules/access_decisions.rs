@@ -247,6 +247,76 @@ fn token_ends_by_itself_and_may_do_no_more_than_it_is_limited_to() {
 }
 
 #[test]
+fn token_ends_with_the_key_that_signed_it() {
+    let mut world = guarded();
+    world.system(create_user("ann"));
+    world.system(create_robot(
+        "robot$library+ci",
+        vec![grant("alpine", &[Right::Pull])],
+    ));
+    world.system(create_token("ann", 1, None));
+    let add = || AccessCommand::AddTokenKey {
+        after: None,
+        public: vec![4].into(),
+        sealed: vec![5].into(),
+    };
+    world.system(add());
+    world.system(add());
+    let whoever = [
+        world.asker(ADMIN),
+        world.asker("ann"),
+        world.asker("robot$library+ci"),
+        World::with_token("ann", 1),
+    ];
+    let table = |world: &World, expected: [(Option<u32>, bool); 4]| {
+        for asker in &whoever {
+            for (key, counts) in expected {
+                let shown = match key {
+                    Some(key) => World::signed_by(key, asker),
+                    None => asker.clone(),
+                };
+                let expected = match counts {
+                    true => Verdict::Allowed,
+                    false => Verdict::Denied(Denial::ProofEnded),
+                };
+                let found = verdict(world, &shown, &Need::Nothing);
+                assert_eq!(found, expected, "{shown:?}");
+            }
+        }
+    };
+    table(
+        &world,
+        [
+            (None, true),
+            (Some(1), true),
+            (Some(2), true),
+            (Some(3), false),
+        ],
+    );
+    world.system(AccessCommand::DropTokenKey { number: 1 });
+    table(
+        &world,
+        [
+            (None, true),
+            (Some(1), false),
+            (Some(2), true),
+            (Some(3), false),
+        ],
+    );
+    // A key that counts makes no other proof last longer.
+    world.system(AccessCommand::EndProofs {
+        account: name("ann"),
+    });
+    let ann = World::signed_by(2, &whoever[1]);
+    let ended = Verdict::Denied(Denial::ProofEnded);
+    assert_eq!(verdict(&world, &ann, &Need::Nothing), ended);
+    // What a command does is decided with the command.
+    let by_dropped = World::signed_by(1, &world.asker(ADMIN));
+    let refused = world.refused_by(&by_dropped, by_system(create_user("ben")));
+    assert_eq!(refused, Refusal::Denied(Denial::ProofEnded));
+}
+
+#[test]
 fn robots_and_tokens_end_in_their_time() {
     let mut world = guarded();
     world.system(create_user("ann"));

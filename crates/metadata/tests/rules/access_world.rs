@@ -117,6 +117,7 @@ impl World {
                 name: name(text),
                 generation: row.generation,
                 token: None,
+                key: None,
             },
             from: None,
         }
@@ -128,9 +129,20 @@ impl World {
                 name: name(text),
                 generation: 0,
                 token: Some(TokenId(token)),
+                key: None,
             },
             from: None,
         }
+    }
+
+    /// The same, who shows a token that this key has signed.
+    pub fn signed_by(key: u32, asker: &Asker) -> Asker {
+        let mut asker = asker.clone();
+        match &mut asker.who {
+            Who::Account { key: signed_by, .. } => *signed_by = Some(key),
+            other => panic!("{other:?} shows no token of an account"),
+        }
+        asker
     }
 
     /// Applies what must succeed, by the cluster itself.

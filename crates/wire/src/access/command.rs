@@ -76,9 +76,14 @@ impl From<&AccessCommand> for pb::AccessCommand {
                 account: account.to_string(),
                 token: token_to(*token),
             }),
-            AccessCommand::AddTokenKey { public, sealed } => Kind::AddTokenKey(pb::AddTokenKey {
+            AccessCommand::AddTokenKey {
+                after,
+                public,
+                sealed,
+            } => Kind::AddTokenKey(pb::AddTokenKey {
                 public: public.clone(),
                 sealed: sealed.clone(),
+                after: *after,
             }),
             AccessCommand::DropTokenKey { number } => Kind::DropTokenKey(*number),
             AccessCommand::NoteRefusals(sums) => Kind::NoteRefusals(pb::RefusalSums {
@@ -156,6 +161,7 @@ impl TryFrom<pb::AccessCommand> for AccessCommand {
                 token: token_from(&delete.token)?,
             },
             Kind::AddTokenKey(add) => AccessCommand::AddTokenKey {
+                after: add.after,
                 public: add.public,
                 sealed: add.sealed,
             },

@@ -304,6 +304,15 @@ fn token_commands() -> Vec<(&'static str, AccessCommand)> {
         (
             "",
             AccessCommand::AddTokenKey {
+                after: None,
+                public: Bytes::from_static(b"public half"),
+                sealed: Bytes::from_static(b"sealed half"),
+            },
+        ),
+        (
+            "first",
+            AccessCommand::AddTokenKey {
+                after: Some(0),
                 public: Bytes::from_static(b"public half"),
                 sealed: Bytes::from_static(b"sealed half"),
             },
@@ -325,6 +334,13 @@ fn asked_commands() -> Vec<(&'static str, Command)> {
         name: account("ann"),
         generation: 70_000,
         token,
+        key: None,
+    };
+    let by_key = Who::Account {
+        name: account("ann"),
+        generation: 70_000,
+        token: None,
+        key: Some(3),
     };
     let outside = Who::Outside(PrincipalName("https://ci.example.org team/app".into()));
     vec![
@@ -337,6 +353,7 @@ fn asked_commands() -> Vec<(&'static str, Command)> {
             "token",
             asked(proven(Some(token())), address("2001:db8::7"), cancel()),
         ),
+        ("key", asked(by_key, None, cancel())),
         (
             "outside",
             asked(outside, address("::ffff:192.0.2.7"), cancel()),

@@ -90,6 +90,7 @@ impl Site {
                 name: name(who),
                 generation,
                 token: None,
+                key: None,
             },
             from: None,
         };

@@ -10,9 +10,18 @@ use crate::reply::{Named, Refusal, Reply};
 use crate::tables::TableId;
 use crate::{AUTHORITY_BYTES_MAX, TOKEN_KEYS_MAX};
 
-pub(super) fn add(state: &mut State<'_>, public: &Bytes, sealed: &Bytes) -> Result<Reply, Stop> {
+pub(super) fn add(
+    state: &mut State<'_>,
+    after: Option<u32>,
+    public: &Bytes,
+    sealed: &Bytes,
+) -> Result<Reply, Stop> {
     if public.is_empty() || public.len().max(sealed.len()) > AUTHORITY_BYTES_MAX {
         return Err(invalid("a key that is empty or larger than the log takes").into());
+    }
+    let mut access = row(state)?;
+    if after.is_some_and(|after| after != access.last_token_key) {
+        return Err(Refusal::Exists(Named::TokenKey).into());
     }
     let all = Range::all(TableId::TokenKey);
     let numbers = state.collect(&all, TOKEN_KEYS_MAX, |key, _: TokenKeyRow| {
@@ -22,7 +31,6 @@ pub(super) fn add(state: &mut State<'_>, public: &Bytes, sealed: &Bytes) -> Resu
         let reason = format!("at most {TOKEN_KEYS_MAX} keys are kept: drop an old one first");
         return Err(invalid(reason).into());
     }
-    let mut access = row(state)?;
     access.last_token_key += 1;
     let key = TokenKeyRow {
         public: public.clone(),

@@ -153,7 +153,11 @@ pub(super) fn execute(
         AccessCommand::DeleteRobot { robot } => robot::delete(state, robot),
         AccessCommand::CreateToken(create) => token::create(state, create),
         AccessCommand::DeleteToken { account, token } => token::delete(state, account, *token),
-        AccessCommand::AddTokenKey { public, sealed } => key::add(state, public, sealed),
+        AccessCommand::AddTokenKey {
+            after,
+            public,
+            sealed,
+        } => key::add(state, *after, public, sealed),
         AccessCommand::DropTokenKey { number } => key::remove(state, *number),
         AccessCommand::NoteRefusals(sums) => deed::note_refusals(state, sums),
     }?;
