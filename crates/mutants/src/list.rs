@@ -196,6 +196,48 @@ pub const ALL: &[Mutant] = &[
         "an entry is applied at the time of the member's clock",
     ),
     mutant(
+        "decide_by_an_old_generation",
+        8,
+        By::PureLog,
+        "what was proved before a lock, a log-out or another password goes on counting",
+    ),
+    mutant(
+        "keep_a_role_that_was_taken",
+        8,
+        By::PureLog,
+        "a role that is taken is said to be gone and stays",
+    ),
+    mutant(
+        "drop_the_key_that_signs",
+        8,
+        By::PureLog,
+        "the key that signs tokens can be dropped",
+    ),
+    mutant(
+        "ask_once_for_keys",
+        8,
+        By::PureLog,
+        "a node never hears of keys of tokens that came after those it knows",
+    ),
+    mutant(
+        "take_tokens_of_a_dropped_key",
+        8,
+        By::PureLog,
+        "a token goes on counting whose key was dropped",
+    ),
+    mutant(
+        "record_what_was_denied",
+        8,
+        By::PureLog,
+        "a change that was denied stands in the audit as if it had been made",
+    ),
+    mutant(
+        "forget_to_record",
+        8,
+        By::PureLog,
+        "a change of rights does not stand in the audit",
+    ),
+    mutant(
         "acknowledge_before_fsync",
         1,
         By::RealLog,

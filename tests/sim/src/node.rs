@@ -1,13 +1,17 @@
 //! A node: its disk, its clock, and the lives that it has had.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use auth::{Doorkeeper, ProofFailure, Proved, Prover, TokenIssuer, TokenKeys};
+use metadata::access::AccountName;
 use metadata_client::{Client, MemberAddress};
 use parking_lot::Mutex;
 use peers::Calls;
-use ports::IdSource;
+use ports::{Deadline, IdSource};
 use registry::{Parts, Registry};
+use zeroize::Zeroizing;
 
 use crate::census::Kind;
 use crate::dice::Dice;
@@ -54,6 +58,37 @@ pub struct Alive {
     pub member: Option<Arc<Member>>,
     /// What it answers other nodes.
     pub calls: Option<Arc<Calls>>,
+    doorkeeper: Arc<OnceLock<Doorkeeper>>,
+}
+
+impl Alive {
+    /// Who makes sure of those who show tokens; made when the first one is shown.
+    #[must_use]
+    pub fn doorkeeper(&self) -> &Doorkeeper {
+        self.doorkeeper.get_or_init(|| {
+            let log: Arc<Client> = Arc::clone(&self.client);
+            let names = TokenIssuer {
+                issuer: "holdfast".to_owned(),
+                service: "holdfast".to_owned(),
+            };
+            Doorkeeper::new(Arc::new(NoPasswords), TokenKeys::new(log), names, 64)
+        })
+    }
+}
+
+/// Nobody shows a password here.
+struct NoPasswords;
+
+#[async_trait]
+impl Prover for NoPasswords {
+    async fn prove(
+        &self,
+        _: &AccountName,
+        _: Zeroizing<String>,
+        _: Deadline,
+    ) -> Result<Option<Proved>, ProofFailure> {
+        Ok(None)
+    }
 }
 
 /// What others see of a node that is up.
@@ -180,6 +215,7 @@ impl Node {
             client,
             member,
             calls,
+            doorkeeper: Arc::default(),
         });
         true
     }

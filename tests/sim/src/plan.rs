@@ -20,6 +20,8 @@ pub struct Plan {
     pub clients: u64,
     /// Whether there is somebody who only operates the cluster.
     pub has_operator: bool,
+    /// Whether rights are asked for.
+    pub access: Access,
     /// How long there are faults.
     pub faults_for: Duration,
     /// Of a thousand messages and calls, so many meet each kind of trouble.
@@ -38,6 +40,49 @@ pub struct Plan {
     pub settings: Settings,
 }
 
+/// Whether rights are asked for in a run, and what administrators do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Never.
+    Off,
+    /// From its beginning on; so many administrators give and take them.
+    On(u64),
+    /// Now and then: nobody can say what is allowed at a moment.
+    Turning,
+}
+
+impl Access {
+    fn of(dice: &Dice) -> Access {
+        match dice.within(0..20) {
+            0..3 => Access::Turning,
+            3..8 => Access::On(dice.within(1..3)),
+            _ => Access::Off,
+        }
+    }
+
+    /// How many administrators there are.
+    #[must_use]
+    pub fn administrators(self) -> u64 {
+        match self {
+            Access::Off => 0,
+            Access::On(administrators) => administrators,
+            Access::Turning => 1,
+        }
+    }
+
+    /// Whether it is switched on once and for all.
+    #[must_use]
+    pub fn is_always_on(self) -> bool {
+        matches!(self, Access::On(_))
+    }
+
+    /// Whether it is switched off and on.
+    #[must_use]
+    pub fn turns(self) -> bool {
+        self == Access::Turning
+    }
+}
+
 impl Plan {
     /// Three members, two gateways, and nothing that goes wrong by itself: what happens is written down.
     #[must_use]
@@ -46,6 +91,7 @@ impl Plan {
         (plan.members, plan.gateways) = (3, 2);
         (plan.network_trouble, plan.store_trouble) = (0, 0);
         plan.snapshot_after = 1_000;
+        plan.access = Access::Off;
         plan.settings.part_size = 64;
         plan.settings.blob_size_max = 64 * 60;
         plan.settings.hold = Duration::from_secs(10);
@@ -64,6 +110,7 @@ impl Plan {
             gateways: dice.within(1..4),
             clients: dice.within(1..3),
             has_operator: dice.hits(400),
+            access: Access::of(&Dice::of(seed, "access")),
             faults_for: dice.ms(4_000..9_000),
             network_trouble: *dice.pick(&[0, 2, 10, 30]),
             store_trouble: *dice.pick(&[0, 5, 20, 60]),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metadata::access::Right;
 use metadata::{ClusterId, Command, Reply};
 use ports::MetadataStore;
 use tokio::time::Instant;
 
 use crate::clients::{Client, Library};
 use crate::faults;
-use crate::invariants::{p1, p2, p2_uploads, p4, p6, p7};
+use crate::invariants::{p1, p2, p2_uploads, p4, p6, p7, p8, p8_audit, p8_tokens};
 use crate::log::{Core, Member};
 use crate::machine;
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ const HEAL_MIN: Duration = Duration::from_millis(1_500);
 const HEAL_MAX: Duration = Duration::from_secs(5);
 /// The number of the client who only operates the cluster.
 const OPERATOR: u64 = 50;
+/// The numbers of administrators begin here.
+const ADMINISTRATORS: u64 = 60;
 /// What clients have begun ends within this.
 const CLIENTS_MAX: Duration = Duration::from_secs(120);
 
@@ -153,6 +156,9 @@ async fn live(world: &Arc<World>) {
     for number in 1..=world.plan.clients * 2 {
         clients.spawn(Client::new(world, &library, number).live(until));
     }
+    for number in 0..world.plan.access.administrators() {
+        clients.spawn(Client::new(world, &library, ADMINISTRATORS + number).administer(until));
+    }
     if world.plan.has_operator {
         clients.spawn(Client::new(world, &library, OPERATOR).operate(until));
     }
@@ -236,10 +242,32 @@ async fn audit(world: &Arc<World>, library: &Arc<Library>) {
         }
     }
     p1::check_told(world, &auditor).await;
+    check_rights(world, &auditor).await;
     p2::check(world);
     p2_uploads::check(world);
     p7::check_marks(world);
     compare_members(world).await;
+}
+
+/// Tries permissions once more, and the tokens of every key, through every node.
+async fn check_rights(world: &Arc<World>, auditor: &Client) {
+    if world.plan.access.administrators() == 0 {
+        return;
+    }
+    let nodes = world.all_nodes();
+    let tried = world.watch.tried_again.lock().clone();
+    for (_, permit, proof) in &tried {
+        for node in nodes.iter().filter(|node| !node.is_removed()) {
+            auditor
+                .use_right(permit, Right::Pull, *proof, node.id)
+                .await;
+        }
+    }
+    p8::check(world);
+    if let Some(leader) = world.leader() {
+        let state = leader.look(|core: &Core| core.machine.clone());
+        p8_tokens::check(world, auditor, &state).await;
+    }
 }
 
 /// All members come to the same state.
@@ -268,6 +296,10 @@ async fn compare_members(world: &Arc<World>) {
             let states: Vec<_> = members.into_iter().map(|it| state(&it)).collect();
             p6::check_all_equal(world, &states);
             p1::check_states(world, &states);
+            if let Some((_, state)) = states.first() {
+                p8_audit::check(world, state, world.plan.access.is_always_on());
+                p8_tokens::check_newest(world, state);
+            }
             return;
         }
         if Instant::now() > until {

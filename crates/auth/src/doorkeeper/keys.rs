@@ -110,7 +110,7 @@ impl Inner {
             .map_err(late)?;
         if let Some(at) = *asked {
             // Somebody else has asked while this one waited.
-            if at > came {
+            if at > came || mutants::active!("ask_once_for_keys") {
                 return Ok(self.known.load_full());
             }
             let turn = tokio::time::sleep_until(at + ASK_AGAIN_AFTER);

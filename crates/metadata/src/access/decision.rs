@@ -273,6 +273,7 @@ fn standing(
     };
     if let Some(number) = key
         && typed::get(tables, &keys::token_key(number))?.is_none()
+        && !mutants::active!("take_tokens_of_a_dropped_key")
     {
         return Ok(Err(Denial::ProofEnded));
     }
@@ -282,7 +283,11 @@ fn standing(
     };
     let now = now(tables)?;
     let limits = match token {
-        None if row.generation != generation => return Ok(Err(Denial::ProofEnded)),
+        None if row.generation != generation
+            && !mutants::active!("decide_by_an_old_generation") =>
+        {
+            return Ok(Err(Denial::ProofEnded));
+        }
         None => None,
         Some(token) => match live_token(tables, name, token)? {
             Some(row) => row.limits,

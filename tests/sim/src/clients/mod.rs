@@ -4,9 +4,13 @@
 mod image;
 mod janitor;
 mod operator;
+mod permit;
 mod pusher;
 mod reader;
+mod rights;
+mod strangers;
 mod tagger;
+mod token_keys;
 mod uploader;
 
 use std::future::Future;
@@ -24,7 +28,9 @@ use crate::dice::Dice;
 use crate::world::World;
 
 pub use image::{Image, Library, content};
+pub use permit::Permit;
 pub use reader::Pulled;
+pub use token_keys::{Signed, keys_of, signed};
 
 /// What clients do and are told, as it is counted.
 pub const ALL: &[&str] = &[
@@ -71,6 +77,14 @@ pub const ALL: &[&str] = &[
     "move cancelled",
     "format raised",
     "label set",
+    "rights changed",
+    "change of rights refused",
+    "change of rights denied",
+    "right used",
+    "right refused",
+    "token key added",
+    "token key dropped",
+    "project made by a push",
 ];
 
 /// How often a client does each of these, in the order of `do_something`; a seed has weights of its own.
@@ -155,8 +169,25 @@ impl Client {
         F: Future<Output = Result<T, Error>>,
         R: FnOnce(Registry, Caller) -> F,
     {
+        self.ask_as(&self.itself(), what, request).await
+    }
+
+    /// Who asks, where nobody asks whether they may.
+    fn itself(&self) -> Asker {
+        Asker {
+            who: Who::Outside(self.principal()),
+            from: None,
+        }
+    }
+
+    /// Sends somebody's request through any node.
+    async fn ask_as<T, F, R>(&self, asker: &Asker, what: &str, request: R) -> Told<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+        R: FnOnce(Registry, Caller) -> F,
+    {
         match self.any_node() {
-            Some(node) => self.ask_node(node, what, request).await,
+            Some(node) => self.ask_node_as(asker, node, what, request).await,
             None => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Told::Unsent
@@ -170,16 +201,27 @@ impl Client {
         F: Future<Output = Result<T, Error>>,
         R: FnOnce(Registry, Caller) -> F,
     {
+        self.ask_node_as(&self.itself(), node, what, request).await
+    }
+
+    /// Sends somebody's request through this node.
+    async fn ask_node_as<T, F, R>(
+        &self,
+        asker: &Asker,
+        node: u64,
+        what: &str,
+        request: R,
+    ) -> Told<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+        R: FnOnce(Registry, Caller) -> F,
+    {
         tokio::time::sleep(self.dice.ms(1..4)).await;
         let Some((registry, life)) = self.world.registry_of(node) else {
             return Told::Unsent;
         };
-        let asker = Asker {
-            who: Who::Outside(self.principal()),
-            from: None,
-        };
         let deadline = Instant::now() + self.world.plan.settings.hold;
-        let caller = Caller::asking(asker, true, deadline);
+        let caller = Caller::asking(asker.clone(), true, deadline);
         let vanishes = self.number > 0 && self.dice.hits(25);
         let patience = if vanishes {
             self.world.census.count(Kind::Fault, "client vanishes");

@@ -9,12 +9,16 @@ pub mod p4;
 pub mod p5;
 pub mod p6;
 pub mod p7;
+pub mod p8;
+pub mod p8_audit;
+pub mod p8_tokens;
 
 use metadata::ObjectKey;
 use parking_lot::Mutex;
 use ports::ByteSpan;
 
 use crate::census::Kind;
+use crate::clients::Permit;
 use crate::log::{Applied, Content, Machine, command_name};
 use crate::world::World;
 
@@ -35,6 +39,12 @@ pub const ALL: &[&str] = &[
     p6::TABLES,
     p7::BOUNDED,
     p7::ROWS,
+    p8::PERMISSIONS,
+    p8::REFUSED,
+    p8_audit::RECORDED,
+    p8_audit::CHAINED,
+    p8_tokens::ENDED,
+    p8_tokens::TAKEN,
 ];
 
 /// What is remembered to be compared with.
@@ -50,6 +60,14 @@ pub struct Watch {
     pub uploads: p2_uploads::Uploads,
     /// How much there was of anything at once.
     pub marks: p7::Marks,
+    /// What people were allowed and refused.
+    pub permissions: p8::Permissions,
+    /// What administrators changed, and were told.
+    pub changes: p8_audit::Changes,
+    /// What is known of the keys of tokens.
+    pub tokens: p8_tokens::Tokens,
+    /// Permissions that are tried once more in the end: by whose story, which, and with which proof.
+    pub tried_again: Mutex<Vec<(u64, Permit, u64)>>,
 }
 
 impl Watch {
@@ -67,6 +85,7 @@ impl Watch {
         self.objects.lock().check(world, applied);
         p6::check_tables(world, applied.index, &machine.tables);
         self.marks.applied(world, applied);
+        p8::check_refused(world, applied);
     }
 
     /// The store is asked for bytes.

@@ -53,9 +53,17 @@ pub(super) fn asked(
         (rights.decide(&need)?, rights.access().is_on, makes)
     };
     if let Verdict::Denied(denial) = verdict {
+        if mutants::active!("record_what_was_denied")
+            && let Some(deed) = deed::of(command, &Reply::Done)
+        {
+            audit::record(state, asker.principal(), asker.from, deed)?;
+        }
         return Err(Refusal::Denied(denial).into());
     }
     let reply = super::execute_for(state, Some(asker), command)?;
+    if mutants::active!("forget_to_record") && matches!(command, Command::Access(_)) {
+        return Ok(reply);
+    }
     if !is_on || matches!(reply, Reply::Refused(_)) {
         return Ok(reply);
     }

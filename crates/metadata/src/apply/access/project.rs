@@ -86,7 +86,9 @@ pub(super) fn set_member(
 ) -> Result<Reply, Stop> {
     find(state, project)?;
     let Some(role) = role else {
-        remove_member(state, project, member)?;
+        if !mutants::active!("keep_a_role_that_was_taken") {
+            remove_member(state, project, member)?;
+        }
         return Ok(Reply::Done);
     };
     match member {
