@@ -37,7 +37,7 @@ const CRATES: &[(&str, Uses)] = &[
         These(&["oci", "metadata", "ports", "durable_files"]),
     ),
     ("sessions", These(&["metadata", "ports"])),
-    ("auth", These(&["oci", "metadata", "ports"])),
+    ("auth", These(&["oci", "metadata", "ports", "mutants"])),
     (
         "metadata_raft",
         These(&[

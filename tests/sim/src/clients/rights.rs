@@ -17,7 +17,7 @@ use super::permit::{ADMIN, Account, Permit};
 use crate::invariants::p8::{Input, Level};
 
 /// How often each story is told, in the order of `change_rights`.
-const WEIGHTS: [u64; 8] = [10, 7, 7, 5, 10, 5, 9, 8];
+const WEIGHTS: [u64; 8] = [10, 7, 7, 6, 9, 5, 9, 14];
 /// So many permissions of each administrator are tried once more in the end.
 const TRIED_AGAIN_MAX: usize = 4;
 

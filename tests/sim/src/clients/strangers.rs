@@ -32,7 +32,7 @@ impl Client {
         let Some(permit) = self.new_user("stranger").await else {
             return;
         };
-        match self.dice.hits(500) {
+        match self.dice.hits(400) {
             true => self.take_a_project(&permit).await,
             false => self.bring_a_project(&permit).await,
         }

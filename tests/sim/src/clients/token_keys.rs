@@ -88,7 +88,10 @@ impl Client {
         if keys.len() < KEPT_MAX && used < own {
             let key = &signed[from + used];
             self.world.watch.tokens.use_another(from);
+            // Two who add one at once add one, or both know of each other.
+            let last = keys.last().map_or(0, |key| key.number);
             let command = AccessCommand::AddTokenKey {
+                after: self.dice.hits(500).then_some(last),
                 public: key.public.clone(),
                 sealed: Bytes::from_static(b"sealed"),
             };
@@ -186,7 +189,7 @@ impl Client {
 
     /// What administrators and nodes say besides.
     pub(super) async fn administer_something(&self) {
-        match self.dice.within(0..5) {
+        match self.dice.within(0..6) {
             0 => {
                 let settings = Settings {
                     users_create_projects: self.dice.hits(500),
@@ -195,7 +198,7 @@ impl Client {
                 self.change(AccessCommand::Settle(settings), &[]).await;
             }
             1 => self.note_login().await,
-            2 | 3 => self.note_refusals().await,
+            2 => self.note_refusals().await,
             _ => self.ask_for_too_much().await,
         }
     }

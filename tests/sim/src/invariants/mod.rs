@@ -45,6 +45,7 @@ pub const ALL: &[&str] = &[
     p8_audit::CHAINED,
     p8_tokens::ENDED,
     p8_tokens::TAKEN,
+    p8_tokens::NEWEST,
 ];
 
 /// What is remembered to be compared with.
@@ -86,6 +87,7 @@ impl Watch {
         p6::check_tables(world, applied.index, &machine.tables);
         self.marks.applied(world, applied);
         p8::check_refused(world, applied);
+        p8_tokens::check_newest(world, applied, machine);
     }
 
     /// The store is asked for bytes.

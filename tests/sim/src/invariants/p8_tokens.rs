@@ -13,13 +13,16 @@ use tokio::time::Instant;
 
 use crate::census::Kind;
 use crate::clients::{Client, Signed, keys_of, signed};
-use crate::log::Machine;
+use crate::log::{Applied, Change, Machine};
 use crate::world::World;
 
 /// A token of a key that was dropped is refused.
 pub const ENDED: &str = "P8 token of a dropped key";
 /// A token of a key that counts is taken by a node.
 pub const TAKEN: &str = "P8 token of a key that counts";
+
+/// The key that signs is among those that count.
+pub const NEWEST: &str = "P8 key that signs is kept";
 
 /// Every node takes it within this.
 const TAKEN_WITHIN: Duration = Duration::from_secs(4);
@@ -107,8 +110,13 @@ pub async fn check(world: &Arc<World>, auditor: &Client, state: &Machine) {
     }
 }
 
-/// The key that signs is there: it is the one that came last.
-pub fn check_newest(world: &World, state: &Machine) {
+/// An entry was applied, for the first time: the key that signs, the one that came last, is there.
+pub fn check_newest(world: &World, applied: &Applied, state: &Machine) {
+    let is_about_keys = |change: &Change| change.table == TableId::TokenKey;
+    if !applied.changes.iter().any(is_about_keys) {
+        return;
+    }
+    world.census.count(Kind::Invariant, NEWEST);
     let mut signs = 0;
     let found = state
         .tables
