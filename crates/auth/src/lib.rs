@@ -25,7 +25,7 @@ pub use key::{KeyError, NewKey, SigningKey, VerifyingKeys};
 pub use password::{PASSWORD_BYTES_MAX, PasswordChecker, PasswordError};
 pub use remembered::{Remembered, Tag};
 pub use scope::{SCOPES_MAX, Scope, ScopeError, covers, intersection, parse_scopes};
-pub use secret::{AccessToken, new_access_token, new_robot_secret, secret_matches};
+pub use secret::{AccessToken, new_access_token, new_password, new_robot_secret, secret_matches};
 pub use signer::Signer;
 pub use token::{
     ACCESS_LIFE, Claims, Proved, Purpose, REFRESH_LIFE, TokenError, TokenIssuer, Verified, verify,

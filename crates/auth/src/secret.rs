@@ -13,6 +13,10 @@ const TOKEN_PREFIX: &str = "hfp_";
 /// What a robot's secret begins with.
 const ROBOT_PREFIX: &str = "hfr_";
 const SECRET_BYTES: usize = 32;
+/// How long a password is that is drawn.
+const PASSWORD_LETTERS: usize = 24;
+/// What it is made of: 32 letters and digits of which no two look alike.
+const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 const ID_BYTES: usize = 16;
 
 /// A personal access token as it was shown.
@@ -74,6 +78,16 @@ pub fn new_robot_secret() -> (Zeroizing<String>, SecretHash) {
     (text, hash)
 }
 
+/// Draws a password that people can copy by hand: its text, which is shown once. 120 random bits.
+#[must_use]
+pub fn new_password() -> Zeroizing<String> {
+    let bytes = random::<PASSWORD_LETTERS>();
+    let letter = |byte: &u8| char::from(PASSWORD_ALPHABET[usize::from(byte % 32)]);
+    let mut text = Zeroizing::new(String::with_capacity(PASSWORD_LETTERS));
+    text.extend(bytes.iter().map(letter));
+    text
+}
+
 /// Whether a secret that was shown is the one whose hash is kept; takes as long for every wrong one.
 #[must_use]
 pub fn secret_matches(shown: &str, kept: &SecretHash) -> bool {
@@ -94,6 +108,19 @@ mod tests {
         let other = text.replace("hfp_", "hfr_");
         for bad in ["", "hfp_", "hfp_AAAA", cut, &other, "hfp_!"] {
             assert!(AccessToken::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_long_and_differ() {
+        let (one, two) = (new_password(), new_password());
+        assert_ne!(*one, *two);
+        for text in [one, two] {
+            assert_eq!(text.len(), PASSWORD_LETTERS);
+            assert!(
+                text.bytes()
+                    .all(|letter| PASSWORD_ALPHABET.contains(&letter))
+            );
         }
     }
 

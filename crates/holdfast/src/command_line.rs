@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::access::AccessArguments;
 use crate::cluster_command::ClusterCommand;
 use crate::config::Given;
 use crate::manage::ManageCommand;
@@ -47,6 +48,11 @@ pub enum Command {
     /// Asks the node that runs on this machine with the data folder that --data names.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Tells whether rights are asked for, or changes it, at a member's machine
+    ///
+    /// Asks the member that runs on this machine with the data folder that --data names. Whoever may enter that folder may do this.
+    #[command(subcommand)]
+    Access(AccessArguments),
     /// Shows or checks the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

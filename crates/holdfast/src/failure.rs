@@ -23,16 +23,6 @@ impl Failure {
     }
 }
 
-impl Failure {
-    /// The configuration is wrong.
-    pub fn of_configuration(line: impl Into<String>) -> Failure {
-        Failure {
-            exit_code: 2,
-            ..Failure::new(line)
-        }
-    }
-}
-
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Failure {
         Failure {

@@ -4,6 +4,7 @@
 //! who starts it what they need to know. Exit codes: 0 when all is well, 1 when the work failed, 2 when the command
 //! line or the configuration is wrong.
 
+mod access;
 mod cluster_command;
 mod command_line;
 mod config;
@@ -55,6 +56,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Up(arguments) => up::run(&arguments),
         Command::Cluster(command) => cluster_command::run(&command),
+        Command::Access(arguments) => access::run(&arguments),
         Command::Config(ConfigCommand::Show(arguments)) => print(&load(&arguments)?.show()),
         Command::Config(ConfigCommand::Check(arguments)) => {
             let settings = load(&arguments)?.settings;

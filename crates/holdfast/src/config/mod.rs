@@ -21,7 +21,9 @@ pub use parts::{
 };
 pub use reference::reference;
 pub use section::Effective;
-pub use settings::{Limits, LogFormat, RedisMode, SessionPlace, Settings, TlsMode};
+pub use settings::{
+    Access, AccessMode, Limits, LogFormat, RedisMode, SessionPlace, Settings, TlsMode,
+};
 pub use value::ByteSize;
 
 use layers::Layers;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::access::SettingsChange;
+
 /// What is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
@@ -58,6 +60,24 @@ pub enum Order {
     MoveStatus,
     /// Give the move up.
     CancelMove,
+    /// Tell whether rights are asked for.
+    AccessState,
+    /// Have rights asked for.
+    SwitchAccessOn,
+    /// Have nobody's rights asked for.
+    SwitchAccessOff,
+    /// Change what may be chosen about access.
+    SettleAccess {
+        /// What is to be different.
+        change: SettingsChange,
+    },
+    /// Give a user a new password.
+    ResetPassword {
+        /// Whose.
+        user: String,
+        /// Whether they are to be an administrator.
+        admin: bool,
+    },
     /// Label the cluster.
     #[cfg(feature = "next-format")]
     Label {

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::client::socket_of;
 use super::message::{Order, Outcome};
+use crate::access::MachineAccess;
 use crate::config::Settings;
 use crate::failure::Failure;
 use crate::serve::{BlobMove, DataFolder, Node, default_peer_address, take_peer_port};
@@ -68,6 +69,7 @@ pub fn serve(
         peer_listen: settings.cluster.peer_listen,
         token_life: settings.cluster.token_life.0,
         moves: moves.clone(),
+        access: node.access(),
     });
     Ok(Answering(tokio::spawn(accept(listener, control))))
 }
@@ -97,6 +99,7 @@ struct Control {
     peer_listen: Option<std::net::SocketAddr>,
     token_life: Duration,
     moves: BlobMove,
+    access: MachineAccess,
 }
 
 impl Control {
@@ -159,6 +162,11 @@ impl Control {
             }
             Order::MoveStatus => told(self.moves.state(cluster, &*self.log).await),
             Order::CancelMove => told(self.moves.cancel(&*self.log).await),
+            Order::AccessState => told(self.access.state().await),
+            Order::SwitchAccessOn => told(self.access.switch_on_now().await),
+            Order::SwitchAccessOff => told(self.access.switch_off().await),
+            Order::SettleAccess { change } => told(self.access.settle(change).await),
+            Order::ResetPassword { user, admin } => told(self.access.reset(&user, admin).await),
             #[cfg(feature = "next-format")]
             Order::Label { label } => told(cluster.set_label(&label).await),
         }

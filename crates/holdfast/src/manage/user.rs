@@ -6,6 +6,7 @@ use management::{Me, NewPassword, NewUser, User, UserChange};
 
 use super::client::Client;
 use super::{Asked, Place, input, print};
+use crate::access::{self, ResetArguments};
 use crate::failure::Failure;
 
 /// What is done with users.
@@ -68,6 +69,11 @@ pub enum UserCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Gives a user a new password at a member's machine, and shows it once; their logins end
+    ///
+    /// Asks the member that runs on this machine with the data folder that --data names, and not the API: nobody has to log in. It
+    /// mends a lost password, and for `admin` an account that was locked out or deleted.
+    Reset(ResetArguments),
     /// Ends every login of a user; their personal access tokens go on
     LogOut {
         /// Whose [default: your own].
@@ -158,6 +164,7 @@ pub fn run(command: &UserCommand) -> Result<(), Failure> {
                 &format!("the password of {name} is set, and their logins have ended"),
             )
         }
+        UserCommand::Reset(arguments) => access::reset(arguments),
         UserCommand::LogOut { name, place } => {
             let client = place.client()?;
             let name = or_me(&client, name.as_ref())?;

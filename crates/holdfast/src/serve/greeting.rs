@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::client_port::Trust;
+use crate::access::{Switched, shown_once};
 use crate::version;
 
 /// What has started.
@@ -21,6 +22,8 @@ pub struct Started<'a> {
     pub data: &'a Path,
     /// Where blobs are.
     pub blobs: &'a str,
+    /// What the start has done about access.
+    pub access: &'a Switched,
 }
 
 /// The text: where it listens, where its data is, and lines to try.
@@ -42,6 +45,7 @@ pub fn greeting(started: &Started<'_>) -> String {
     if let Some(trust) = started.trust {
         text.push_str(&how_to_trust(trust));
     }
+    text.push_str(&who_rules(started.access));
     let here = started
         .addresses
         .first()
@@ -53,6 +57,12 @@ pub fn greeting(started: &Started<'_>) -> String {
         " --tls-verify=false"
     };
     if let Some(name) = name {
+        if !matches!(started.access, Switched::Nothing) {
+            let _ = writeln!(
+                text,
+                "\nto log in with docker:\n  docker login -u admin {name}"
+            );
+        }
         let _ = write!(
             text,
             "\nto try it with docker:\n  docker tag IMAGE {name}/hello:v1 && docker push {name}/hello:v1\n\
@@ -60,6 +70,19 @@ pub fn greeting(started: &Started<'_>) -> String {
         );
     }
     text
+}
+
+/// Who may do everything, when this start has decided that.
+fn who_rules(access: &Switched) -> String {
+    let how = match access {
+        Switched::Nothing => return String::new(),
+        Switched::OldAdmin => "the user admin was there, and has its old password\n".to_owned(),
+        Switched::Drawn(password) => shown_once("admin", password),
+        Switched::FromFile(file) => {
+            format!("the password of admin is that in {}\n", file.display())
+        }
+    };
+    format!("rights are asked for from now on\n{how}")
 }
 
 /// What to run, or to write, on a client's machine. The authority's file is named where it is here.
@@ -94,6 +117,7 @@ mod tests {
             trust: None,
             data: Path::new("/data"),
             blobs: "the folder /data/blobs",
+            access: &Switched::Nothing,
         }
     }
 
@@ -113,6 +137,29 @@ mod tests {
             text.contains("podman push --tls-verify=false IMAGE localhost:5000/hello:v1\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn password_is_shown_when_it_was_drawn() {
+        let address: SocketAddr = "127.0.0.1:5000".parse().expect("an address");
+        let told = |access: &Switched| {
+            let started = of(std::slice::from_ref(&address), &[]);
+            greeting(&Started { access, ..started })
+        };
+        let drawn = told(&Switched::Drawn("abcdefgh".to_owned().into()));
+        let line = "the password of admin, shown this once: abcdefgh";
+        assert!(drawn.lines().any(|told| told == line), "{drawn}");
+        assert!(
+            drawn.contains("  docker login -u admin localhost:5000\n"),
+            "{drawn}"
+        );
+        let file = told(&Switched::FromFile("/secret".into()));
+        assert!(
+            file.contains("the password of admin is that in /secret\n"),
+            "{file}"
+        );
+        let nothing = told(&Switched::Nothing);
+        assert!(!nothing.contains("admin"), "{nothing}");
     }
 
     #[test]

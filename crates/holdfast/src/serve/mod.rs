@@ -41,8 +41,10 @@ use registry::{MovableStore, Parts, Registry, SweepPermit, Sweeper};
 use sessions::Sessions;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Configuration, api_settings, registry_settings, storage_settings};
+use crate::access;
+use crate::config::{AccessMode, Configuration, api_settings, registry_settings, storage_settings};
 use crate::control;
 use crate::failure::Failure;
 use crate::version;
@@ -153,8 +155,17 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         () = moves.follow(node.cluster(), node.store()) => {}
         _ = signals.next() => return Ok(()),
     }
-    log.open(node.store());
     let control = control::serve(&data, &node, settings, &moves)?;
+    let access = node.access();
+    // Before anybody is served.
+    let switched = tokio::select! {
+        switched = access::at_start(&access, &settings.access) => switched?,
+        failure = node.ended() => return Err(failure),
+        _ = signals.next() => return Ok(()),
+    };
+    log.open(node.store());
+    let noted = (settings.access.mode == AccessMode::Off)
+        .then(|| AbortOnDropHandle::new(tokio::spawn(access::note_what_the_log_says(access))));
     let cluster = node.cluster().clone();
     let permit: SweepPermit = Arc::new(move || {
         let cluster = cluster.clone();
@@ -169,7 +180,9 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         trust: port.trust.as_ref(),
         data: data.path(),
         blobs: &blobs.describe(),
+        access: &switched,
     }))?;
+    drop(switched);
     tracing::info!(version = version::VERSION, revision = version::REVISION, data = %data.path().display(), "started");
 
     let asked = tokio::select! {
@@ -204,7 +217,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::new(format!("the sweep failed: {error}")))?;
     drained(&registry).await;
-    drop(control);
+    drop((control, noted));
     moves.ended().await;
     node.close().await;
     tracing::info!("stopped");

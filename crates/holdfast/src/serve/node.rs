@@ -19,6 +19,7 @@ use super::blob_move::BlobMove;
 use super::blob_place::Known;
 use super::data_folder::DataFolder;
 use super::peer_port::{self, PeerPort};
+use crate::access::MachineAccess;
 use crate::config::{FIRST_NODE, Settings, member_config};
 use crate::failure::Failure;
 use crate::version;
@@ -122,6 +123,11 @@ impl Node {
     /// The log.
     pub fn store(&self) -> Arc<dyn MetadataStore> {
         Arc::clone(&self.store)
+    }
+
+    /// Access, as this node may rule over it.
+    pub fn access(&self) -> MachineAccess {
+        MachineAccess::new(self.store(), self.member.is_some())
     }
 
     /// This node among the others.

@@ -26,6 +26,15 @@ pub struct UpArguments {
     /// Listens without TLS where other machines reach it
     #[arg(long)]
     pub allow_plain_http: bool,
+    /// Has rights asked for, from now on in every run; the first one makes the user `admin` and prints its password
+    #[arg(long)]
+    pub access: bool,
+    /// Listens where other machines reach it while nobody's rights are asked for
+    #[arg(long)]
+    pub allow_open: bool,
+    /// Has the nodes share login sessions and counts in this Redis: redis://HOST:PORT, or rediss:// with TLS
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
     /// The folder of all nodes, their logs and their shared blobs; a second run goes on with it
     #[arg(long, value_name = "DIR", default_value = "holdfast-up")]
     pub data: PathBuf,

@@ -152,6 +152,14 @@ impl Crew {
         Ok(())
     }
 
+    /// Remembers that rights are asked for, and that their first administrator is known.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn note_access(&self) -> Result<(), Failure> {
+        self.shared.remember(|plan| plan.is_access_on = true)
+    }
+
     /// Starts one that has ended, or was never started. Returns when its process runs.
     ///
     /// # Errors

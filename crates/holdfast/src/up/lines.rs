@@ -34,6 +34,13 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
+struct Admin<'a> {
+    event: &'static str,
+    user: &'static str,
+    password: &'a str,
+}
+
+#[derive(Serialize)]
 struct Refused<'a> {
     event: &'static str,
     message: &'a str,
@@ -75,6 +82,18 @@ impl Form {
             Form::Words => {
                 format!("the balancer is ready: listening on http://{address}, process {pid}")
             }
+        }
+    }
+
+    /// The line about the administrator.
+    pub fn admin(self, password: &str) -> String {
+        match self {
+            Form::Json => json(&Admin {
+                event: "admin",
+                user: "admin",
+                password,
+            }),
+            Form::Words => format!("the password of admin, shown this once: {password}"),
         }
     }
 
@@ -161,6 +180,10 @@ mod tests {
         assert_eq!(
             line(Happened::Ended("killed by signal 9".to_owned())),
             r#"{"event":"ended","name":"member-1","role":"member","pid":7,"address":"127.0.0.1:4000","how":"killed by signal 9"}"#
+        );
+        assert_eq!(
+            Form::Json.admin("abc"),
+            r#"{"event":"admin","user":"admin","password":"abc"}"#
         );
         let failure = Failure {
             lines: vec!["one".to_owned(), "two".to_owned()],

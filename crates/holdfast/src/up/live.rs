@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::admin_password::AdminPassword;
 use super::cluster::Status;
 use super::crew::Crew;
-use super::lines;
+use super::lines::{self, Form};
 use super::pulse::Pulse;
 use super::screen::{Key, Screen, Wish};
 use super::state::{Seen, State};
@@ -37,13 +38,18 @@ const MESSAGES_MAX: usize = 100;
 /// # Errors
 /// When a node does not start at the beginning, or the terminal is gone.
 pub async fn show(mut show: Show) -> Result<(), Failure> {
+    let mut admin = None;
     let ended = match Screen::open() {
-        Ok(screen) => Live::new(screen).until_stopped(&mut show).await,
+        Ok(screen) => Live::new(screen).until_stopped(&mut show, &mut admin).await,
         Err(error) => Err(Failure::new(format!(
             "the terminal cannot be used: {error}; try --json"
         ))),
     };
     // The terminal is itself again.
+    if let Some(admin) = &admin {
+        // What stood on the screen is gone.
+        crate::print(&format!("{}\n", Form::Words.admin(admin.text())))?;
+    }
     if ended.is_ok() {
         crate::print("ending the nodes\n")?;
     }
@@ -78,7 +84,11 @@ impl Live {
         }
     }
 
-    async fn until_stopped(mut self, show: &mut Show) -> Result<(), Failure> {
+    async fn until_stopped(
+        mut self,
+        show: &mut Show,
+        admin: &mut Option<AdminPassword>,
+    ) -> Result<(), Failure> {
         let mut grants = Grants::default();
         let crew = show.crew.clone();
         let mut rising = pin!(crew.bring_up());
@@ -98,6 +108,10 @@ impl Live {
                     is_rising = false;
                     risen?;
                     self.risen(show);
+                    *admin = show.admin_to_show()?;
+                    if let Some(admin) = admin {
+                        self.tell(Form::Words.admin(admin.text()));
+                    }
                 }
                 failure = grants.refused() => {
                     for line in failure.lines {

@@ -4,6 +4,7 @@
 //! started again unless somebody asks, and nothing is left behind when this process is gone, however it went. It must
 //! never be needed in production: systemd, an orchestrator and a real balancer do there what is done here.
 
+mod admin_password;
 mod arguments;
 mod cluster;
 mod crew;
@@ -22,6 +23,8 @@ mod state;
 mod table;
 
 pub use arguments::UpArguments;
+
+use admin_password::AdminPassword;
 
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -83,6 +86,20 @@ struct Show {
     addresses: Vec<SocketAddr>,
     /// The folder, for people.
     folder: String,
+    /// The password of `admin`, when this run makes it.
+    admin: Option<AdminPassword>,
+}
+
+impl Show {
+    /// All nodes are there: what the cluster's people have to know once, which is forgotten then.
+    fn admin_to_show(&mut self) -> Result<Option<AdminPassword>, Failure> {
+        let admin = self.admin.take();
+        if let Some(admin) = &admin {
+            self.crew.note_access()?;
+            admin.forget();
+        }
+        Ok(admin)
+    }
 }
 
 async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(), Failure> {
@@ -95,7 +112,8 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
             (Ipv6Addr::LOCALHOST, PORT).into(),
         ],
     };
-    serve::check_trial_exposure(&wanted, arguments.allow_plain_http)?;
+    let asks = arguments.access || arguments.allow_open;
+    serve::check_trial_exposure(&wanted, arguments.allow_plain_http, asks)?;
     let listening = serve::listen(&wanted, chosen)?.listeners;
     let addresses = listening
         .iter()
@@ -116,6 +134,11 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
             ("storage.folder.path", blobs.display().to_string()),
         ],
     };
+    let admin = match arguments.access && !plan.is_access_on {
+        true => Some(AdminPassword::draw(folder.path())?),
+        false => None,
+    };
+    node_settings.extend(shared_settings(arguments, &plan, admin.as_ref()));
     node_settings.push(("log.format", "text".to_owned()));
     if !LOG_LEVELS
         .iter()
@@ -145,6 +168,7 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
         signals,
         addresses,
         folder: folder.path().display().to_string(),
+        admin,
     };
     let ended = match arguments.json {
         true => spoken::show(show, Form::Json).await,
@@ -156,6 +180,26 @@ async fn up(arguments: &UpArguments, settings: balancer::Settings) -> Result<(),
         .await
         .map_err(|error| Failure::new(format!("the balancer failed: {error}")))?;
     ended
+}
+
+/// Who may do what, and what nodes share in Redis, as settings of every node.
+fn shared_settings(
+    arguments: &UpArguments,
+    plan: &Plan,
+    admin: Option<&AdminPassword>,
+) -> Vec<(&'static str, String)> {
+    let mut settings = Vec::new();
+    if arguments.access || plan.is_access_on {
+        settings.push(("access.mode", "on".to_owned()));
+    }
+    if let Some(admin) = admin {
+        let file = admin.path().display().to_string();
+        settings.push(("access.admin_password_file", file));
+    }
+    if let Some(redis) = &arguments.redis {
+        settings.push(("sessions.redis", redis.clone()));
+    }
+    settings
 }
 
 /// What is being done because somebody wished for it. What cannot be granted comes back as a failure.

@@ -4,6 +4,7 @@
 //! <data>/up.json           this file
 //! <data>/lock              held by the `holdfast up` that uses the folder
 //! <data>/recovery-key      the cluster's recovery key, for its owner only
+//! <data>/admin-password    the administrator's password, for its owner only, until it is shown
 //! <data>/blobs/            the blobs, unless they are in object storage
 //! <data>/<name>/           the data folder of a node
 //! <data>/<name>/log/       what it said
@@ -69,6 +70,9 @@ pub struct Plan {
     store: String,
     /// Whether the first member is a cluster already.
     pub is_founded: bool,
+    /// Whether rights are asked for, and somebody was told the administrator's password.
+    #[serde(default)]
+    pub is_access_on: bool,
     /// Members first.
     pub nodes: Vec<Planned>,
 }
@@ -95,6 +99,7 @@ impl Plan {
             version: VERSION,
             store: store.to_owned(),
             is_founded: false,
+            is_access_on: false,
             nodes: Vec::new(),
         });
         if plan.store != store {

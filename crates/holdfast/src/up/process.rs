@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::log_file::LogFile;
 
 /// Settings that a node takes from our environment. All others are for whoever runs `holdfast serve`.
-const PASSED_ON: [&str; 2] = ["HOLDFAST_LOG", "HOLDFAST_STORAGE_S3_"];
+const PASSED_ON: [&str; 3] = ["HOLDFAST_LOG", "HOLDFAST_STORAGE_S3_", "HOLDFAST_SESSIONS_"];
 
 /// How long the last words of a process may be on their way.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);

@@ -35,6 +35,9 @@ async fn until_stopped(show: &mut Show, form: Form) -> Result<(), Failure> {
             risen = rising.as_mut(), if is_rising => {
                 is_rising = false;
                 risen?;
+                if let Some(admin) = show.admin_to_show()? {
+                    say(&form.admin(admin.text()))?;
+                }
                 for address in &show.addresses {
                     say(&form.balancer(*address))?;
                 }

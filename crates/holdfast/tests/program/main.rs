@@ -1,5 +1,6 @@
 //! The program as people start it: what it prints, how it refuses to start, and how it stops.
 
+mod access;
 mod refuses_to_start;
 mod runs_and_stops;
 mod says;
@@ -61,10 +62,12 @@ struct Running {
 impl Running {
     /// Starts it and waits until it says where it listens.
     fn start(command: &mut Command) -> Running {
-        let mut child = command
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
+        Running::start_telling(command, Stdio::null())
+    }
+
+    /// As [`Running::start`], with its log there.
+    fn start_telling(command: &mut Command, log: Stdio) -> Running {
+        let mut child = command.stderr(log).spawn().expect("the program starts");
         let (tell, told) = mpsc::channel();
         let stdout = child.stdout.take().expect("it is piped");
         std::thread::spawn(move || {

@@ -29,18 +29,22 @@ fn when_the_port_is_taken() {
 }
 
 #[test]
-fn when_others_reach_it_without_tls_and_nobody_meant_it() {
+fn when_others_reach_it_without_tls_and_users_and_nobody_meant_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
     let output = run(holdfast(&["serve", "--listen", "0.0.0.0:0", "--data"]).arg(&data));
     assert_eq!(output.status.code(), Some(2));
     let told = complaints(&output);
-    for way_out in [
-        "--tls self-signed",
-        "--listen 127.0.0.1",
-        "--allow-plain-http",
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (line, way_out) in [
+        (0, "--tls self-signed"),
+        (0, "--listen 127.0.0.1"),
+        (0, "--allow-plain-http"),
+        (1, "--access"),
+        (1, "--listen 127.0.0.1"),
+        (1, "--allow-open"),
     ] {
-        assert!(told.len() == 1 && told[0].contains(way_out), "{told:?}");
+        assert!(told[line].contains(way_out), "{told:?}");
     }
     assert!(!data.exists(), "nothing is made by a start that fails");
     let check = ["config", "check", "--listen", "0.0.0.0:5000"];

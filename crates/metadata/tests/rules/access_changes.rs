@@ -34,7 +34,10 @@ fn switching_on_makes_the_first_administrator_once_and_leaves_what_is_there_priv
         password: PasswordHash(format!("$argon2id${hash}").into()),
     };
     world.system(on("first"));
+    let recorded = world.row(&keys::access()).unwrap();
     world.system(on("second"));
+    // Several members that start at once leave one record of it.
+    assert_eq!(world.row(&keys::access()).unwrap(), recorded);
     let row: AccountRow = world.row(&keys::account(&name(ADMIN))).unwrap();
     match row.kind {
         AccountKind::User {

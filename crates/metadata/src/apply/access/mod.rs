@@ -121,6 +121,9 @@ pub(super) fn execute(
     asker: Option<&Asker>,
     command: &AccessCommand,
 ) -> Result<Reply, Stop> {
+    if is_so_already(state, command)? {
+        return Ok(Reply::Done);
+    }
     let reply = match command {
         AccessCommand::SwitchOn { admin, password } => user::switch_on(state, admin, password),
         AccessCommand::SwitchOff => switch_off(state),
@@ -175,6 +178,16 @@ pub(super) fn execute(
         audit::record(state, audit::system(), None, deed)?;
     }
     Ok(reply)
+}
+
+/// Whether access is switched as it is to be, so that there is nothing to do and nothing to record: several members start at
+/// once.
+fn is_so_already(state: &State<'_>, command: &AccessCommand) -> Result<bool, Stop> {
+    match command {
+        AccessCommand::SwitchOn { .. } => Ok(row(state)?.is_on),
+        AccessCommand::SwitchOff => Ok(!row(state)?.is_on),
+        _ => Ok(false),
+    }
 }
 
 fn switch_off(state: &mut State<'_>) -> Result<Reply, Stop> {

@@ -20,9 +20,6 @@ pub(super) fn switch_on(
     admin: &AccountName,
     password: &PasswordHash,
 ) -> Result<Reply, Stop> {
-    if row(state)?.is_on {
-        return Ok(Reply::Done);
-    }
     check_user_name(admin)?;
     check_password(password)?;
     if state.get(&keys::account(admin))?.is_none() {
