@@ -21,8 +21,8 @@ pub use session_store::{
     Degraded, Session, SessionId, SessionKey, SessionKind, SessionLife, SessionStore,
 };
 pub use shared_counts::{
-    AccountMark, AddressPrefix, LoginAttempt, LoginGate, LoginTicket, PullAnswer, PullGate,
-    PullLimit, PullReport, PullSettlement, PullSource, SharedCounts, ThrottlePolicy,
+    AccountMark, AddressPrefix, LoginAttempt, LoginGate, LoginOutcome, LoginTicket, PullAnswer,
+    PullGate, PullLimit, PullReport, PullSettlement, PullSource, SharedCounts, ThrottlePolicy,
 };
 
 /// The time by which an answer is wanted. Handed down from the request; no wait outlives it.

@@ -69,23 +69,43 @@ pub trait LoginGate: Send + Sync + 'static {
     async fn begin_login(&self, account: &str, address: IpAddr) -> Result<LoginTicket, Duration>;
 }
 
+/// How an attempt to log in ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// The password was right.
+    Succeeded,
+    /// It was wrong, or nobody waited for the answer.
+    Failed,
+    /// Nobody could look at it.
+    Undecided,
+}
+
 /// The right to look at one password. Dropped without a word, it counts as a failure.
 pub struct LoginTicket {
-    end: Option<Box<dyn FnOnce(bool) + Send>>,
+    end: Option<Box<dyn FnOnce(LoginOutcome) + Send>>,
 }
 
 impl LoginTicket {
     /// One whose outcome is told to `end`, once.
-    pub fn new(end: impl FnOnce(bool) + Send + 'static) -> LoginTicket {
+    pub fn new(end: impl FnOnce(LoginOutcome) + Send + 'static) -> LoginTicket {
         LoginTicket {
             end: Some(Box::new(end)),
         }
     }
 
     /// The password was right.
-    pub fn succeeded(mut self) {
+    pub fn succeeded(self) {
+        self.ended(LoginOutcome::Succeeded);
+    }
+
+    /// Nobody could look at the password: it counts for nothing.
+    pub fn undecided(self) {
+        self.ended(LoginOutcome::Undecided);
+    }
+
+    fn ended(mut self, outcome: LoginOutcome) {
         if let Some(end) = self.end.take() {
-            end(true);
+            end(outcome);
         }
     }
 }
@@ -93,7 +113,7 @@ impl LoginTicket {
 impl Drop for LoginTicket {
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
-            end(false);
+            end(LoginOutcome::Failed);
         }
     }
 }
@@ -335,10 +355,22 @@ mod tests {
     #[test]
     fn a_ticket_that_is_dropped_is_a_failure() {
         let (said, heard) = std::sync::mpsc::channel();
-        let other = said.clone();
-        drop(LoginTicket::new(move |outcome| said.send(outcome).unwrap()));
-        LoginTicket::new(move |outcome| other.send(outcome).unwrap()).succeeded();
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [false, true]);
+        let ticket = || {
+            let said = said.clone();
+            LoginTicket::new(move |outcome| said.send(outcome).unwrap())
+        };
+        drop(ticket());
+        ticket().succeeded();
+        ticket().undecided();
+        drop(said);
+        assert_eq!(
+            heard.iter().collect::<Vec<_>>(),
+            [
+                LoginOutcome::Failed,
+                LoginOutcome::Succeeded,
+                LoginOutcome::Undecided
+            ]
+        );
     }
 
     #[test]

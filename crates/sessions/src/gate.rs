@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use ports::{
-    AddressPrefix, LoginAttempt, LoginGate, LoginTicket, PullAnswer, PullGate, PullLimit,
-    PullSource, RandomIds, SharedCounts, ThrottlePolicy,
+    AddressPrefix, LoginAttempt, LoginGate, LoginOutcome, LoginTicket, PullAnswer, PullGate,
+    PullLimit, PullSource, RandomIds, SharedCounts, ThrottlePolicy,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -105,9 +105,13 @@ impl Gate {
 
     fn ticket(&self, attempt: LoginAttempt) -> LoginTicket {
         let own = Weak::clone(&self.own);
-        LoginTicket::new(move |succeeded| {
-            if let Some(gate) = own.upgrade() {
-                gate.end(attempt, succeeded);
+        LoginTicket::new(move |outcome| {
+            let Some(gate) = own.upgrade() else { return };
+            match outcome {
+                LoginOutcome::Succeeded => gate.end(attempt, true),
+                LoginOutcome::Failed => gate.end(attempt, false),
+                // What others were told of it ends by itself: see `ATTEMPT_MAX`.
+                LoginOutcome::Undecided => gate.withdraw(&attempt),
             }
         })
     }

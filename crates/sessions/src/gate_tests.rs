@@ -147,3 +147,13 @@ async fn guesses_that_come_with_pulls_are_counted_across_nodes_too() {
     // Each node may let one through before it hears of the others'.
     assert!((6..=9).contains(&guesses), "{guesses}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_could_look_at_counts_for_nothing() {
+    let gate = alone(ThrottlePolicy::default());
+    for _ in 0..200 {
+        gate.begin_login_now("alice", here()).unwrap().undecided();
+    }
+    let guess = || gate.begin_login_now("alice", here()).map(drop);
+    assert_eq!((0..20).filter(|_| guess().is_ok()).count(), 6);
+}
