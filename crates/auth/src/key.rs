@@ -140,6 +140,12 @@ impl VerifyingKeys {
         self.0.iter().any(|key| key.number == number)
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The keys as others fetch them.
     #[must_use]
     pub fn jwks(&self) -> String {

@@ -18,7 +18,8 @@ mod signer;
 mod token;
 
 pub use doorkeeper::{
-    Admitted, Doorkeeper, MemberProver, NotAdmitted, ProofFailure, Prover, TokenKeys,
+    Admitted, Doorkeeper, Gate, MemberProver, NotAdmitted, ProofFailure, Prover, TokenKeys,
+    describe_metrics,
 };
 pub use htpasswd::{Htpasswd, HtpasswdError};
 pub use key::{KeyError, NewKey, SigningKey, VerifyingKeys};

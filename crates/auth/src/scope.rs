@@ -5,6 +5,8 @@
 //!
 //! Spec: "Token Scope Documentation" of the distribution project.
 
+use std::fmt;
+
 use metadata::access::Right;
 use oci::RepositoryName;
 use serde::{Deserialize, Serialize};
@@ -86,6 +88,21 @@ impl Scope {
             "registry" if name == "catalog" && actions == "*" => Some(Scope::Catalog),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Scope {
+    /// As it is asked for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scope::Repository(repository, rights) = self else {
+            return f.write_str("registry:catalog:*");
+        };
+        write!(f, "repository:{repository}:")?;
+        for (number, right) in rights.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(f, "{comma}{}", right.name())?;
+        }
+        Ok(())
     }
 }
 
@@ -260,6 +277,7 @@ mod tests {
     #[test]
     fn scope_goes_into_a_token_and_comes_out() {
         for scope in of("repository:a/b:pull,delete registry:catalog:*") {
+            assert_eq!(of(&scope.to_string()), [scope.clone()]);
             assert_eq!(AccessClaim::from(&scope).scope(), Some(scope));
         }
     }

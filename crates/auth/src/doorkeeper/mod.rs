@@ -5,6 +5,7 @@
 
 mod credentials;
 mod keys;
+mod login;
 mod prover;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::{
 };
 use credentials::Credentials;
 pub use keys::TokenKeys;
+pub use login::{Gate, describe_metrics};
 pub use prover::{MemberProver, ProofFailure, Prover};
 
 /// What was verified is remembered for so long at most.
@@ -67,6 +69,12 @@ pub enum NotAdmitted {
     /// The token does not count.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// Too many secrets were wrong: this one was not looked at.
+    #[error("too many logins have failed")]
+    Throttled {
+        /// When the next may be tried.
+        retry_after: Duration,
+    },
     /// Nobody can tell now.
     #[error("{0}")]
     Unknown(#[from] ProofFailure),
@@ -146,7 +154,10 @@ impl Doorkeeper {
                     token: None,
                 }
             }
-            Credentials::Bearer(token) => self.verified(&token, now, deadline).await?,
+            Credentials::Bearer(token) => {
+                let access = Purpose::Access;
+                self.verified(&token, access, now, deadline).await?
+            }
         };
         seen.admitted.tag = Some(tag);
         self.seen.put(tag, seen.clone(), REMEMBERED_FOR);
@@ -185,10 +196,11 @@ impl Doorkeeper {
     async fn verified(
         &self,
         token: &str,
+        purpose: Purpose,
         now: SystemTime,
         deadline: Deadline,
     ) -> Result<Seen, NotAdmitted> {
-        let check = |keys: &VerifyingKeys| verify(keys, &self.names, Purpose::Access, token, now);
+        let check = |keys: &VerifyingKeys| verify(keys, &self.names, purpose, token, now);
         let mut verified = check(&self.keys.known());
         if verified == Err(TokenError::UnknownKey) {
             // It may be signed by a key that came since.
