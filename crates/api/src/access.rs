@@ -7,21 +7,22 @@
 //! Spec: RFC 9110 section 11, RFC 6750 section 3, "Token Authentication Specification" of the distribution project.
 //! PROTOCOLS, "Rights".
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Admitted, Doorkeeper, NotAdmitted, ProofFailure, Scope};
+use auth::{Admitted, Doorkeeper, Gate, NotAdmitted, ProofFailure, Scope};
 use front::ClientPlace;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
-use metadata::access::{AccessAnswer, AccessQuery, Asker, Denial, Right, Who};
+use metadata::access::{AccessAnswer, AccessQuery, Asker, Denial, Need, Right, Who};
 use oci::RepositoryName;
 use registry::{Caller, Error, Registry};
 use tokio::time::Instant;
 
 use crate::exchange::Exchange;
+use crate::limits::Limits;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::route::Route;
@@ -90,6 +91,7 @@ fn address(head: &Parts) -> Option<IpAddr> {
 /// What they show does not count, or nobody can tell now.
 pub(crate) async fn asking(
     access: Option<&Access>,
+    limits: Option<&Limits>,
     registry: &Registry,
     head: &Parts,
     deadline: Instant,
@@ -98,9 +100,17 @@ pub(crate) async fn asking(
     let (Some(access), Some(shown)) = (access, head.headers.get(AUTHORIZATION)) else {
         return Ok(Asking::anonymous(from));
     };
-    let admitted = match shown.to_str() {
-        Ok(shown) => access.doorkeeper.admit(Some(shown), deadline).await,
-        Err(_) => Err(NotAdmitted::Malformed),
+    let doorkeeper = &access.doorkeeper;
+    let admitted = match (shown.to_str(), limits) {
+        (Ok(shown), Some(limits)) => {
+            let gate = Gate::Now(&*limits.gate);
+            // Whoever comes from nowhere is counted with all others who do.
+            let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let admitted = doorkeeper.admit_at(gate, from, Some(shown), deadline);
+            admitted.await
+        }
+        (Ok(shown), None) => doorkeeper.admit(Some(shown), deadline).await,
+        (Err(_), _) => Err(NotAdmitted::Malformed),
     };
     match admitted {
         Ok(admitted) => Ok(Asking::of(admitted, from)),
@@ -126,6 +136,9 @@ fn refused(refusal: NotAdmitted) -> Problem {
     match refusal {
         NotAdmitted::Malformed => Problem::authorization_malformed(),
         NotAdmitted::Wrong => Problem::not_who_they_say(),
+        NotAdmitted::Throttled { retry_after } => {
+            Problem::too_many_logins().retry_after(retry_after)
+        }
         NotAdmitted::Token(why) => Problem::token_does_not_count(&why),
         NotAdmitted::Unknown(ProofFailure::Busy) => Problem::too_many_proofs(),
         NotAdmitted::Unknown(ProofFailure::Unavailable { reason }) => Error::Unavailable {
@@ -139,8 +152,9 @@ fn refused(refusal: NotAdmitted) -> Problem {
 /// Holds a token to what it was given for.
 ///
 /// # Errors
-/// When it was given for less than this request needs.
-pub(crate) fn check_scope(asking: &Asking, needed: &[Needed]) -> Result<(), Problem> {
+/// When it was given for less than this request needs. Whoever would not get such a token either is told so, and need not ask.
+pub(crate) async fn check_scope(exchange: &Exchange<'_>, needed: &[Needed]) -> Result<(), Problem> {
+    let asking = exchange.asking;
     let covers = |needed: &Needed| match needed {
         // A mount from where the token is not good for is a push like any other.
         Needed::Source(_) => true,
@@ -150,9 +164,24 @@ pub(crate) fn check_scope(asking: &Asking, needed: &[Needed]) -> Result<(), Prob
             Some(scopes) => scopes.contains(&Scope::Catalog),
         },
     };
-    match needed.iter().all(covers) {
-        true => Ok(()),
-        false => Err(Problem::token_for_less()),
+    if needed.iter().all(covers) {
+        return Ok(());
+    }
+    let needs = needed.iter().filter_map(|needed| match needed {
+        Needed::Right(repository, right) => Some(Need::Repository(repository.clone(), *right)),
+        Needed::Source(_) | Needed::Catalog => None,
+    });
+    let needs: Vec<Need> = needs.collect();
+    if !matches!(asking.asker.who, Who::Account { .. }) || needs.is_empty() {
+        return Err(Problem::token_for_less());
+    }
+    let query = AccessQuery::Rights { needs };
+    let caller = exchange.caller();
+    match exchange.registry.ask_access(&caller, query).await? {
+        Some(AccessAnswer::Rights(rights)) if rights.contains(&false) => {
+            Err(Error::Denied(Denial::NotAllowed).into())
+        }
+        _ => Err(Problem::token_for_less()),
     }
 }
 

@@ -129,6 +129,8 @@ fn every_problem() -> Vec<Problem> {
         Problem::token_does_not_count(&auth::TokenError::Expired),
         Problem::token_for_less(),
         Problem::too_many_proofs(),
+        Problem::too_many_logins().retry_after(Duration::from_secs(1)),
+        Problem::too_many_pulls().retry_after(Duration::from_secs(1)),
         Problem::overloaded(),
         Problem::overconnected(),
         Problem::too_slow("x"),

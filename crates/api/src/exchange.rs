@@ -9,6 +9,7 @@ use registry::{Body, Caller, Registry};
 use tokio::time::Instant;
 
 use crate::access::Asking;
+use crate::limits::Limits;
 use crate::query::Query;
 use crate::request_body::RequestBody;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) asking: &'a Asking,
     /// Whether what they showed is good for a push to the repository of this request.
     pub(crate) may_push: bool,
+    /// What counts pulls, if anything does.
+    pub(crate) limits: Option<&'a Limits>,
     /// The memory for manifests on their way in, in bytes.
     pub(crate) manifest_memory: &'a tokio::sync::Semaphore,
 }

@@ -35,6 +35,7 @@ impl InProcess {
             registry,
             access: None,
             mounted: Mounted::default(),
+            limits: None,
             settings,
             front: Front::plain(),
             info,

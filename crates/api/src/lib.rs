@@ -18,6 +18,7 @@ mod exchange;
 mod header;
 #[cfg(feature = "in-process")]
 mod in_process;
+mod limits;
 mod lingering;
 mod lists;
 mod manifests;
@@ -40,6 +41,7 @@ mod uploads;
 pub use access::Access;
 #[cfg(feature = "in-process")]
 pub use in_process::InProcess;
+pub use limits::Limits;
 pub use meter::describe as describe_metrics;
 pub use mounted::Mounted;
 pub use pages::{Info, Report};

@@ -17,6 +17,7 @@ use registry::{Error, ManifestPush, ManifestStored};
 use crate::conditional::{self, ReadOutcome};
 use crate::exchange::Exchange;
 use crate::header;
+use crate::limits;
 use crate::problem::Problem;
 use crate::reply::{self, Content, Reply};
 
@@ -44,7 +45,9 @@ pub(crate) async fn pull(
             .with(format!("the manifest is {}", found.digest))
             .stale(served.stale));
     }
-    let mut headers = HeaderMap::with_capacity(16);
+    // Only now: who may not pull this uses nothing up.
+    let mut headers = limits::take_pull(exchange)?;
+    headers.reserve(8);
     let (digest, etag) = header::digest_and_etag(&found.digest);
     headers.insert(header::CONTENT_DIGEST, digest);
     headers.insert(ETAG, etag);

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 
 use crate::access::{self, Access, Asking};
 use crate::header;
+use crate::limits::Limits;
 use crate::pages;
 use crate::problem::Problem;
 use crate::reply::{Content, Reply};
@@ -73,6 +74,7 @@ pub(crate) struct Mounts {
 pub(crate) struct Visit<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) access: Option<&'a Access>,
+    pub(crate) limits: Option<&'a Limits>,
     pub(crate) settings: &'a Settings,
     pub(crate) kind: RouteKind,
     pub(crate) head: &'a Parts,
@@ -168,7 +170,8 @@ impl Visit<'_> {
     /// Who asks, if what they show is good for everything they may do: a token for a repository is not for ruling over it.
     async fn asking(&self) -> Result<Asking, Problem> {
         let deadline = Instant::now() + self.settings.hold;
-        let asking = access::asking(self.access, self.registry, self.head, deadline).await;
+        let (access, limits) = (self.access, self.limits);
+        let asking = access::asking(access, limits, self.registry, self.head, deadline).await;
         let asking = asking.and_then(|asking| match asking.is_unlimited() {
             true => Ok(asking),
             false => Err(Problem::token_for_less()),

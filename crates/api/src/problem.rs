@@ -123,7 +123,8 @@ impl Problem {
 
     /// Says when to come back.
     pub(crate) fn retry_after(self, wait: std::time::Duration) -> Problem {
-        let seconds = wait.as_secs().max(1);
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(begun).max(1);
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
@@ -446,6 +447,22 @@ impl Problem {
             "too many passwords are being checked",
         )
         .retry_after(std::time::Duration::from_secs(1))
+    }
+
+    pub(crate) fn too_many_logins() -> Problem {
+        Problem::oci(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TooManyRequests,
+            "too many logins have failed",
+        )
+    }
+
+    pub(crate) fn too_many_pulls() -> Problem {
+        Problem::oci(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TooManyRequests,
+            "the limit of pulls is reached",
+        )
     }
 
     /// What a challenge adds about a token that was shown (RFC 6750, section 3.1).

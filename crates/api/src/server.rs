@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::limits::Limits;
 use crate::lingering::Lingering;
 use crate::meter::Meter;
 use crate::mounted::{Mounted, Mounts};
@@ -74,6 +75,8 @@ pub struct ServeParts {
     pub access: Option<Access>,
     /// What other crates serve beside `/v2/`.
     pub mounted: Mounted,
+    /// How much may be pulled and how often a password may be tried; without it nothing is counted.
+    pub limits: Option<Limits>,
     /// Limits and times.
     pub settings: Settings,
     /// What connections go through before they speak HTTP.
@@ -102,6 +105,7 @@ pub async fn serve(parts: ServeParts) {
         registry,
         access,
         mounted,
+        limits,
         settings,
         front,
         info,
@@ -117,6 +121,7 @@ pub async fn serve(parts: ServeParts) {
         registry,
         access,
         mounted,
+        limits,
         settings,
         front,
         info,
@@ -165,6 +170,7 @@ pub(crate) struct Making {
     pub(crate) registry: Registry,
     pub(crate) access: Option<Access>,
     pub(crate) mounted: Mounted,
+    pub(crate) limits: Option<Limits>,
     pub(crate) settings: Settings,
     pub(crate) front: Front,
     pub(crate) info: Info,
@@ -207,6 +213,7 @@ impl Shared {
         let service = Service::new(
             making.registry,
             making.access,
+            making.limits,
             settings.clone(),
             Beside {
                 pages: pages::router(state),

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use crate::access::{self, Access, Needed};
 use crate::access_log::Record;
 use crate::exchange::Exchange;
+use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::mounted::{self, Mounts, Visit};
 use crate::passing_on::{Ending, PassedOn, Repeatable};
@@ -50,6 +51,7 @@ pub(crate) struct Service {
     meter: Arc<Meter>,
     ids: RequestIds,
     access: Option<Access>,
+    limits: Option<Limits>,
     requests: Semaphore,
     manifest_memory: Semaphore,
     end_bodies: CancellationToken,
@@ -60,6 +62,7 @@ impl Service {
     pub(crate) fn new(
         registry: Registry,
         access: Option<Access>,
+        limits: Option<Limits>,
         settings: Settings,
         beside: Beside,
         meter: Arc<Meter>,
@@ -72,6 +75,7 @@ impl Service {
             meter,
             ids: RequestIds::new(),
             access,
+            limits,
             requests: Semaphore::new(settings.requests_max),
             // One largest manifest must fit, or it would wait for ever.
             manifest_memory: Semaphore::new(
@@ -208,7 +212,9 @@ impl Service {
         let needed = needed.unwrap_or_default();
         let access = self.access.as_ref();
         let deadline = Instant::now() + self.settings.hold;
-        let asking = match access::asking(access, &self.registry, head, deadline).await {
+        let limits = self.limits.as_ref();
+        let asking = access::asking(access, limits, &self.registry, head, deadline).await;
+        let asking = match asking {
             Ok(asking) => asking,
             Err(problem) => {
                 return Err(access::challenged(access, head, None, &needed, problem));
@@ -227,10 +233,11 @@ impl Service {
             received,
             asking: &asking,
             may_push,
+            limits,
             manifest_memory: &self.manifest_memory,
         };
         let answer = async {
-            access::check_scope(&asking, &needed)?;
+            access::check_scope(&exchange, &needed).await?;
             if needed.is_empty() {
                 access::look_in(access, &exchange).await?;
             }
@@ -279,6 +286,7 @@ impl Service {
         let visit = Visit {
             registry: &self.registry,
             access: self.access.as_ref(),
+            limits: self.limits.as_ref(),
             settings: &self.settings,
             kind: record.kind(),
             head,

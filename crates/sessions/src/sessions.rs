@@ -97,6 +97,12 @@ impl Sessions {
         }
     }
 
+    /// How much may be pulled.
+    #[must_use]
+    pub fn pull_limits(&self) -> PullLimits {
+        self.pulls
+    }
+
     /// How it stands with what nodes share, for `/readyz?verbose`. It never makes a node unready.
     #[must_use]
     pub fn status(&self) -> Status {

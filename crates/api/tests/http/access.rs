@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use api::Access;
+use api::{Access, Limits};
 use auth::{
     Claims, Doorkeeper, MemberProver, NewKey, PasswordChecker, Proved, Purpose, Scope, SigningKey,
     TokenIssuer, TokenKeys,
@@ -28,9 +28,9 @@ const PASSWORD: &str = "a long password";
 const SECRET: &[u8] = b"secret";
 
 /// A registry with an image in `team/app`, whose project is private, and one in `open/app`, whose project is public.
-struct House {
-    server: Fixture,
-    log: MemoryMetadataStore,
+pub struct House {
+    pub server: Fixture,
+    pub log: MemoryMetadataStore,
     names: TokenIssuer,
     key: SigningKey,
     /// The digest of the image, of its manifest.
@@ -46,12 +46,17 @@ fn project(name: &str) -> ProjectName {
     ProjectName::parse(name).expect("a name for a project")
 }
 
-fn basic(name: &str, secret: &str) -> String {
+pub fn basic(name: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{secret}")))
 }
 
 impl House {
     async fn new() -> House {
+        House::limited(None).await
+    }
+
+    /// One that counts pulls and failed logins, too.
+    pub async fn limited(limits: Option<Limits>) -> House {
         let log = MemoryMetadataStore::new();
         let metadata: Arc<dyn MetadataStore> = Arc::new(log.clone());
         let passwords = PasswordChecker::new(2, Duration::from_secs(30));
@@ -69,7 +74,7 @@ impl House {
             doorkeeper: Arc::new(doorkeeper),
             service: SERVICE.to_owned(),
         };
-        let server = Fixture::asking(log.clone(), access).await;
+        let server = Fixture::limited(log.clone(), access, limits).await;
         let image = server
             .push_image("team/app", "v1", "layer")
             .await
@@ -137,14 +142,14 @@ impl House {
         .await;
     }
 
-    async fn change(&self, command: AccessCommand) {
+    pub async fn change(&self, command: AccessCommand) {
         let deadline = Deadline::now() + Duration::from_secs(10);
         let command = Command::Access(Box::new(command));
         let reply = self.log.propose(command, deadline).await.expect("a reply");
         assert_eq!(reply, Reply::Done);
     }
 
-    async fn ask(&self, who: Option<&str>, call: Call) -> Answer {
+    pub async fn ask(&self, who: Option<&str>, call: Call) -> Answer {
         let call = match who {
             Some(name) => call.header("Authorization", basic(name, PASSWORD)),
             None => call,
@@ -152,7 +157,7 @@ impl House {
         self.server.send(call).await
     }
 
-    fn token(&self, name: &str, scopes: Vec<Scope>) -> String {
+    pub fn token(&self, name: &str, scopes: Vec<Scope>) -> String {
         let claims = Claims {
             account: Some(Proved {
                 name: user(name),
@@ -402,6 +407,13 @@ async fn token_is_good_for_what_it_was_given_for_and_only_while_its_owner_may() 
         vec![Scope::Repository(team, vec![Right::Pull, Right::Push])],
     );
     with(upload(), &push).await.expect(202);
+    // Whom another token would not help is not sent for one.
+    let team = RepositoryName::parse("team/app").unwrap();
+    let of_guest = house.token("guest", vec![Scope::Repository(team, vec![Right::Pull])]);
+    with(manifest(), &of_guest).await.expect(200);
+    let refused = with(upload(), &of_guest).await;
+    let refused = refused.expect_error(403, "DENIED");
+    assert_eq!(refused.header("www-authenticate"), None);
     house.is_now("owner", Some(Role::Guest)).await;
     with(upload(), &push).await.expect_error(403, "DENIED");
     with(manifest(), &push).await.expect(200);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use api::{Access, Info, Mounted, Report, ServeParts, Settings, serve};
+use api::{Access, Info, Limits, Mounted, Report, ServeParts, Settings, serve};
 use front::Front;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use oci::{Algorithm, Digest};
@@ -23,6 +23,14 @@ use crate::client::{Answer, Call, Connection, call};
 
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// What a server has beside the use-cases.
+#[derive(Default)]
+struct Beside {
+    access: Option<Access>,
+    mounted: Mounted,
+    limits: Option<Limits>,
+}
 
 /// A server that ends with the test.
 pub struct Fixture {
@@ -72,13 +80,28 @@ impl Fixture {
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
     ) -> Fixture {
-        let beside = (None, Mounted::default());
+        let beside = Beside::default();
         Fixture::serving_behind(Front::plain(), beside, log, use_cases, change).await
     }
 
     /// A server that asks who is there, over a log in which access is not switched on yet.
     pub async fn asking(log: MemoryMetadataStore, access: Access) -> Fixture {
-        Fixture::mounting(log, Some(access), Mounted::default()).await
+        Fixture::limited(log, access, None).await
+    }
+
+    /// Such a server that counts pulls and failed logins, too.
+    pub async fn limited(
+        log: MemoryMetadataStore,
+        access: Access,
+        limits: Option<Limits>,
+    ) -> Fixture {
+        let use_cases = registry::Settings::default();
+        let beside = Beside {
+            access: Some(access),
+            limits,
+            ..Beside::default()
+        };
+        Fixture::serving_behind(Front::plain(), beside, log, use_cases, |_| {}).await
     }
 
     /// A server that has routers of others beside the registry protocol.
@@ -88,7 +111,11 @@ impl Fixture {
         mounted: Mounted,
     ) -> Fixture {
         let use_cases = registry::Settings::default();
-        let beside = (access, mounted);
+        let beside = Beside {
+            access,
+            mounted,
+            ..Beside::default()
+        };
         Fixture::serving_behind(Front::plain(), beside, log, use_cases, |_| {}).await
     }
 
@@ -96,13 +123,13 @@ impl Fixture {
     pub async fn behind(front: Front) -> Fixture {
         let use_cases = registry::Settings::default();
         let log = MemoryMetadataStore::new();
-        let beside = (None, Mounted::default());
+        let beside = Beside::default();
         Fixture::serving_behind(front, beside, log, use_cases, |_| {}).await
     }
 
     async fn serving_behind(
         front: Front,
-        (access, mounted): (Option<Access>, Mounted),
+        beside: Beside,
         log: MemoryMetadataStore,
         use_cases: registry::Settings,
         change: impl FnOnce(&mut Settings),
@@ -132,8 +159,9 @@ impl Fixture {
         let serving = tokio::spawn(serve(ServeParts {
             listeners: vec![listener],
             registry,
-            access,
-            mounted,
+            access: beside.access,
+            mounted: beside.mounted,
+            limits: beside.limits,
             settings,
             front,
             reports: vec![Report {

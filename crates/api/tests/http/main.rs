@@ -9,6 +9,7 @@ mod blobs;
 mod client;
 mod connections;
 mod fixture;
+mod limits;
 mod lists;
 mod manifests;
 mod mounted;

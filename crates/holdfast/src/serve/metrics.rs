@@ -38,6 +38,7 @@ pub fn install() -> Result<PrometheusHandle, Failure> {
 /// Tells the recorder what every metric of the program means.
 fn describe() {
     api::describe_metrics();
+    auth::describe_metrics();
     front::describe_metrics();
     registry::describe_metrics();
     ports::metadata_store::metric::describe();

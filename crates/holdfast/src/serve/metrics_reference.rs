@@ -39,9 +39,10 @@ all of them chosen by Holdfast: no name, tag or address that a client sends is a
 This page is made from the program: `UPDATE_EXPECT=1 cargo test -p holdfast`.
 ";
 
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("holdfast_http_", "Requests"),
     ("holdfast_front_", "Connections of clients"),
+    ("holdfast_logins_", "Logins"),
     ("holdfast_registry_", "Pushes and pulls"),
     ("holdfast_metadata_", "The metadata log"),
     ("holdfast_log_copy_", "The copy of the log beside the blobs"),

@@ -118,6 +118,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         registry: registry.clone(),
         access: None,
         mounted: api::Mounted::default(),
+        limits: Some(limits(&sessions)),
         settings: api_settings(settings),
         front: port.front.clone(),
         reports: reports(&port.front, &sessions),
@@ -222,6 +223,16 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
     node.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What counts pulls and failed logins.
+fn limits(sessions: &Sessions) -> api::Limits {
+    let pulls = sessions.pull_limits();
+    api::Limits {
+        gate: sessions.pull_gate(),
+        account: pulls.account,
+        address: pulls.address,
+    }
 }
 
 /// What `/readyz?verbose` tells.
