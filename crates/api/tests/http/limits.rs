@@ -121,7 +121,10 @@ async fn heads_blobs_and_what_is_refused_cost_nothing() {
         house.ask(Some("stranger"), get(MANIFEST)).await.expect(403);
         let absent = get("/v2/open/app/manifests/absent");
         house.ask(Some("stranger"), absent).await.expect(404);
-        house.ask(None, get("/v2/open/app/tags/list")).await.expect(200);
+        house
+            .ask(None, get("/v2/open/app/tags/list"))
+            .await
+            .expect(200);
     }
     house.ask(None, get(OPEN)).await.expect(200);
     let answer = house.ask(None, head(OPEN)).await.expect(200);
