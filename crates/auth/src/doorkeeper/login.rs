@@ -131,3 +131,110 @@ impl Doorkeeper {
         &self.names.service
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use metadata::access::AccountName;
+    use parking_lot::Mutex;
+    use ports::metadata_store::memory::MemoryMetadataStore;
+    use ports::{LoginOutcome, LoginTicket, PullAnswer, PullLimit, PullSource};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::{ProofFailure, Proved, Prover, TokenIssuer};
+
+    /// Who knows one password, of one account, and cannot look at those of another.
+    struct Knows;
+
+    #[async_trait]
+    impl Prover for Knows {
+        async fn prove(
+            &self,
+            name: &AccountName,
+            secret: Zeroizing<String>,
+            _: Deadline,
+        ) -> Result<Option<Proved>, ProofFailure> {
+            let proved = Proved {
+                name: name.clone(),
+                generation: 1,
+                token: None,
+            };
+            match name.as_str() {
+                "away" => Err(ProofFailure::Busy),
+                _ => Ok((*secret == "right").then_some(proved)),
+            }
+        }
+    }
+
+    /// Hears how each attempt ended, and lets only three begin.
+    #[derive(Default)]
+    struct Hearing(Arc<Mutex<Vec<(String, LoginOutcome)>>>);
+
+    impl PullGate for Hearing {
+        fn take_pull(&self, _: &PullSource, _: PullLimit) -> PullAnswer {
+            unreachable!("nothing is pulled")
+        }
+
+        fn look_at_pulls(&self, _: &PullSource, _: PullLimit) -> PullAnswer {
+            unreachable!("nothing is pulled")
+        }
+
+        fn begin_login_now(&self, account: &str, _: IpAddr) -> Result<LoginTicket, Duration> {
+            if self.0.lock().len() == 3 {
+                return Err(Duration::from_secs(7));
+            }
+            let (heard, account) = (Arc::clone(&self.0), account.to_owned());
+            Ok(LoginTicket::new(move |outcome| {
+                heard.lock().push((account, outcome));
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn gate_hears_how_each_secret_was_and_of_nothing_else() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+        let keys = TokenKeys::new(Arc::new(MemoryMetadataStore::new()));
+        let names = TokenIssuer {
+            issuer: "holdfast".to_owned(),
+            service: "registry.test".to_owned(),
+        };
+        let door = Doorkeeper::new(Arc::new(Knows), keys, names, 100);
+        let gate = Hearing::default();
+        let show = async |shown: Option<String>| {
+            let from = [203, 0, 113, 1].into();
+            let soon = Deadline::now() + Duration::from_secs(10);
+            door.admit_at(Gate::Now(&gate), from, shown.as_deref(), soon)
+                .await
+        };
+        let basic = |text: &str| Some(format!("Basic {}", STANDARD.encode(text)));
+        assert!(show(basic("ann:right")).await.is_ok());
+        assert_eq!(show(basic("../x:right")).await, Err(NotAdmitted::Wrong));
+        let busy = show(basic("away:right")).await;
+        assert_eq!(busy, Err(NotAdmitted::Unknown(ProofFailure::Busy)));
+        let heard = gate.0.lock().clone();
+        let expected = [
+            ("ann", LoginOutcome::Succeeded),
+            ("", LoginOutcome::Failed),
+            ("away", LoginOutcome::Undecided),
+        ];
+        assert_eq!(heard, expected.map(|(name, how)| (name.to_owned(), how)));
+        // What is remembered, tokens, nonsense and nothing pass by.
+        assert!(show(basic("ann:right")).await.is_ok());
+        assert!(show(None).await.is_ok());
+        for other in ["Bearer a.b.c", "Basic !", "Basi", ""] {
+            let refused = show(Some(other.to_owned())).await;
+            assert!(
+                !matches!(refused, Err(NotAdmitted::Throttled { .. })),
+                "{other}"
+            );
+        }
+        let retry_after = Duration::from_secs(7);
+        let held = show(basic("ann:wrong")).await;
+        assert_eq!(held, Err(NotAdmitted::Throttled { retry_after }));
+    }
+}

@@ -184,6 +184,7 @@ impl House {
         house.people(&password).await;
         house
             .change(AccessCommand::AddTokenKey {
+                after: None,
                 public: public.to_vec().into(),
                 sealed: b"sealed".to_vec().into(),
             })

@@ -132,6 +132,7 @@ async fn dropped_key_ends_it() {
     let NewKey { public, .. } = NewKey::draw();
     house
         .change(AccessCommand::AddTokenKey {
+            after: None,
             public: public.to_vec().into(),
             sealed: b"sealed".to_vec().into(),
         })

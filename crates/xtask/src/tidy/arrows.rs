@@ -82,6 +82,10 @@ const CRATES: &[(&str, Uses)] = &[
         These(&["oci", "metadata", "registry", "auth"]),
     ),
     (
+        "token_service",
+        These(&["oci", "metadata", "ports", "registry", "auth", "front"]),
+    ),
+    (
         "api",
         These(&[
             "oci",
@@ -102,7 +106,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("harness", These(&["oci"])),
 ];
 
-/// What tests may use beyond the arrows: fixtures, a second opinion, and members to talk to.
+/// What tests may use beyond the arrows: fixtures, gates, a second opinion, and members to talk to.
 const IN_TESTS: &[&str] = &[
     "harness",
     "hashing",
@@ -110,6 +114,7 @@ const IN_TESTS: &[&str] = &[
     "metadata_raft",
     "oci",
     "ports",
+    "sessions",
     "wire",
 ];
 
@@ -120,6 +125,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("tonic", "peers"),
     ("axum", "api"),
     ("axum", "management"),
+    ("axum", "token_service"),
     ("aws-config", "blobs"),
     ("aws-credential-types", "blobs"),
     ("aws-sdk-s3", "blobs"),
