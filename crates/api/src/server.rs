@@ -36,7 +36,7 @@ use crate::mounted::{Mounted, Mounts};
 use crate::pages::{self, Info, PageState, Report};
 use crate::passing_on::PassedOn;
 use crate::reply;
-use crate::service::{Beside, Service};
+use crate::service::{Beside, HeldTo, Service};
 use crate::settings::Settings;
 use crate::stalled_writes::StalledWrites;
 
@@ -212,8 +212,10 @@ impl Shared {
         };
         let service = Service::new(
             making.registry,
-            making.access,
-            making.limits,
+            HeldTo {
+                access: making.access,
+                limits: making.limits,
+            },
             settings.clone(),
             Beside {
                 pages: pages::router(state),

@@ -43,6 +43,12 @@ pub(crate) struct Beside {
     pub(crate) mounts: Mounts,
 }
 
+/// What requests are held to.
+pub(crate) struct HeldTo {
+    pub(crate) access: Option<Access>,
+    pub(crate) limits: Option<Limits>,
+}
+
 /// What every request needs.
 pub(crate) struct Service {
     registry: Registry,
@@ -61,8 +67,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(
         registry: Registry,
-        access: Option<Access>,
-        limits: Option<Limits>,
+        held_to: HeldTo,
         settings: Settings,
         beside: Beside,
         meter: Arc<Meter>,
@@ -74,8 +79,8 @@ impl Service {
             beside,
             meter,
             ids: RequestIds::new(),
-            access,
-            limits,
+            access: held_to.access,
+            limits: held_to.limits,
             requests: Semaphore::new(settings.requests_max),
             // One largest manifest must fit, or it would wait for ever.
             manifest_memory: Semaphore::new(

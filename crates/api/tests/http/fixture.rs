@@ -84,12 +84,7 @@ impl Fixture {
         Fixture::serving_behind(Front::plain(), beside, log, use_cases, change).await
     }
 
-    /// A server that asks who is there, over a log in which access is not switched on yet.
-    pub async fn asking(log: MemoryMetadataStore, access: Access) -> Fixture {
-        Fixture::limited(log, access, None).await
-    }
-
-    /// Such a server that counts pulls and failed logins, too.
+    /// A server that asks who is there, over a log in which access is not switched on yet, and counts pulls and failed logins.
     pub async fn limited(
         log: MemoryMetadataStore,
         access: Access,
