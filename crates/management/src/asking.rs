@@ -1,5 +1,7 @@
 //! Who asks, and what the log says to them.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -40,10 +42,23 @@ impl FromRequestParts<Management> for Asking {
 
     async fn from_request_parts(parts: &mut Parts, state: &Management) -> Result<Self, Problem> {
         let anyone = Anyone::from_request_parts(parts, state).await?;
+        Asking::from_anyone(anyone).await
+    }
+}
+
+impl Asking {
+    /// The same one, if the registry asks for rights.
+    pub(crate) async fn from_anyone(anyone: Anyone) -> Result<Asking, Problem> {
         match anyone.access().await? {
             (true, _) => Ok(Asking(anyone)),
             (false, _) => Err(Problem::access_off()),
         }
+    }
+
+    /// Somebody who has proved here who they are.
+    pub(crate) fn become_somebody(mut self, who: Who) -> Asking {
+        self.0.asker.who = who;
+        self
     }
 }
 
@@ -59,6 +74,11 @@ impl Anyone {
     /// Who.
     pub(crate) fn who(&self) -> &Who {
         &self.asker.who
+    }
+
+    /// From where, if it is known.
+    pub(crate) fn from(&self) -> Option<IpAddr> {
+        self.asker.from
     }
 
     fn caller(&self) -> Caller {

@@ -1,8 +1,8 @@
 //! The management API: users, groups, projects, members, robots, tokens, keys, settings and the audit, as HTTP and JSON below `/api/v1`.
 //!
 //! What somebody may do is decided by the log at each request; this crate parses at the edge, asks, and writes the answer. It
-//! never looks at `Authorization`: who asks is the [`metadata::access::Asker`] in the request's extensions, and without one
-//! nobody said who they are. It never tells causes, never logs what was sent, and no answer of it may be kept by a cache. The
+//! never looks at `Authorization`: who asks is the [`metadata::access::Asker`] in the request's extensions, or the holder of a web
+//! session, and without either nobody said who they are. It never tells causes, never logs what was sent, and no answer of it may be kept by a cache. The
 //! types of its JSON are public, so that the command line reads what the server writes.
 //!
 //! Design: `docs/management.md`; the document that others generate clients from is `docs/reference/openapi.json`.
@@ -18,6 +18,7 @@ mod page;
 mod problem;
 mod projects;
 mod robots;
+mod sessions;
 mod settings;
 mod specification;
 mod tokens;
@@ -28,7 +29,7 @@ use auth::PasswordChecker;
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Method};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use registry::Registry;
@@ -43,6 +44,7 @@ pub use members::{Member, MemberKind, MemberList, NewRole};
 pub use problem::{ErrorEntry, Errors};
 pub use projects::{NewProject, Project, ProjectChange, ProjectList};
 pub use robots::{NewRobot, Robot, RobotChange, RobotList, RobotSecret};
+pub use sessions::{Logins, NewSession};
 pub use settings::{Settings, SettingsChange};
 pub use specification::document;
 pub use tokens::{NewToken, Token, TokenList, TokenSecret};
@@ -51,15 +53,23 @@ pub use words::{Grant, Right, Role, Time, Visibility};
 
 use problem::Problem;
 
-/// What every request needs.
+/// What the API is made of.
 #[derive(Clone)]
-struct Management {
-    registry: Registry,
-    passwords: PasswordChecker,
+pub struct Parts {
+    /// The use-cases.
+    pub registry: Registry,
+    /// With what new passwords are hashed.
+    pub passwords: PasswordChecker,
+    /// With what people are logged in for a while; without it nobody is.
+    pub logins: Option<Logins>,
 }
 
-/// The API, to be mounted below `/api/v1`. Each request brings who asks as an [`metadata::access::Asker`] among its extensions.
-pub fn router(registry: Registry, passwords: PasswordChecker) -> Router {
+/// What every request needs.
+type Management = Parts;
+
+/// The API, to be mounted below `/api/v1`. Each request brings who asks as an [`metadata::access::Asker`] among its extensions, and
+/// from where as a [`front::ClientPlace`].
+pub fn router(parts: Parts) -> Router {
     let (router, document) = routes().split_for_parts();
     let document = specification::finished(document);
     let document = document.to_json().expect("the document is plain data");
@@ -74,11 +84,9 @@ pub fn router(registry: Registry, passwords: PasswordChecker) -> Router {
         )
         .fallback(async || Problem::no_endpoint())
         .method_not_allowed_fallback(async |_: Method| Problem::method())
+        .layer(from_fn_with_state(parts.clone(), sessions::recognise))
         .layer(map_response(unkept))
-        .with_state(Management {
-            registry,
-            passwords,
-        })
+        .with_state(parts)
 }
 
 /// Rights change with each request, and secrets are shown once.
@@ -92,6 +100,7 @@ async fn unkept(mut response: Response) -> Response {
 fn routes() -> OpenApiRouter<Management> {
     OpenApiRouter::with_openapi(specification::head())
         .routes(routes!(me::show))
+        .routes(routes!(sessions::create, sessions::delete))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(users::set_password))

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use metadata::access::Denial;
 use metadata::{Named, Refusal};
 use oci::ErrorCode as C;
+use ports::Degraded;
 use registry::Error;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -143,6 +144,35 @@ impl Problem {
     pub(crate) fn access_off() -> Problem {
         let summary = "access is not switched on in this registry";
         Problem::oci(S::CONFLICT, C::Unsupported, summary)
+            .with("start a member with the setting access.mode = \"on\"")
+    }
+
+    pub(crate) fn no_sessions() -> Problem {
+        Problem::oci(S::NOT_FOUND, C::Unsupported, "no sessions are kept here")
+    }
+
+    /// What keeps sessions is away; the cause is logged here.
+    pub(crate) fn sessions_away(why: &Degraded) -> Problem {
+        tracing::warn!(%why, "a web session could not be looked up");
+        let summary = "sessions cannot be looked up now";
+        Problem::new(S::SERVICE_UNAVAILABLE, "UNAVAILABLE", summary)
+            .with("who signs in with each request is served")
+            .later(Duration::from_secs(5))
+    }
+
+    pub(crate) fn wrong_login() -> Problem {
+        let summary = "the name or the password is wrong";
+        let mut problem = Problem::oci(S::UNAUTHORIZED, C::Unauthorized, summary);
+        // A browser that is asked for Basic would ask its user by itself.
+        let value = HeaderValue::from_static("Session realm=\"holdfast\"");
+        problem.header = Some((WWW_AUTHENTICATE, value));
+        problem
+    }
+
+    pub(crate) fn too_many_logins(wait: Duration) -> Problem {
+        let summary = "too many log-ins have failed";
+        let wait = wait + Duration::from_millis(999);
+        Problem::oci(S::TOO_MANY_REQUESTS, C::TooManyRequests, summary).later(wait)
     }
 
     /// There is none of this name.
@@ -297,6 +327,10 @@ mod tests {
             Problem::no_endpoint(),
             Problem::method(),
             Problem::access_off(),
+            Problem::no_sessions(),
+            Problem::sessions_away(&Degraded::because("secret-host:9000")),
+            Problem::wrong_login(),
+            Problem::too_many_logins(Duration::from_secs(1)),
             Problem::from(auth::PasswordError::Busy),
             Problem::from(Refusal::OtherSource),
             Problem::from(Refusal::LastAdministrator),

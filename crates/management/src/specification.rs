@@ -1,7 +1,9 @@
 //! The OpenAPI document, made from the handlers and the types of their JSON.
 
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
     ServerBuilder,
@@ -25,7 +27,7 @@ pub(crate) fn head() -> OpenApi {
         .servers(Some([ServerBuilder::new().url("/api/v1").build()]))
         .security(Some([
             SecurityRequirement::new("basic", [] as [&str; 0]),
-            SecurityRequirement::new("bearer", [] as [&str; 0]),
+            SecurityRequirement::new("session", [] as [&str; 0]),
         ]))
         .build()
 }
@@ -33,21 +35,13 @@ pub(crate) fn head() -> OpenApi {
 /// The document with the ways to say who asks, and with what any operation may be refused with.
 pub(crate) fn finished(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
-    for (name, scheme, what) in [
-        (
-            "basic",
-            HttpAuthScheme::Basic,
-            "A user and their password or personal access token, or a robot and its secret.",
-        ),
-        (
-            "bearer",
-            HttpAuthScheme::Bearer,
-            "A token of this registry.",
-        ),
-    ] {
-        let scheme = HttpBuilder::new().scheme(scheme).description(Some(what));
-        components.add_security_scheme(name, SecurityScheme::Http(scheme.build()));
-    }
+    let what = "A user and their password or personal access token, or a robot and its secret.";
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic);
+    let basic = basic.description(Some(what)).build();
+    components.add_security_scheme("basic", SecurityScheme::Http(basic));
+    let what = "What `POST /sessions` gave; by TLS its name begins with `__Host-`.";
+    let session = ApiKeyValue::with_description("holdfast_session", what);
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     let mut schemas = vec![(Errors::name().into_owned(), Errors::schema())];
     Errors::schemas(&mut schemas);
     components.schemas.extend(schemas);

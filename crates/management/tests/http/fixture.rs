@@ -3,11 +3,12 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use auth::PasswordChecker;
+use auth::{Doorkeeper, MemberProver, PasswordChecker, TokenIssuer, TokenKeys};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Request, StatusCode};
+use management::Logins;
 use metadata::access::{
     AccessAnswer, AccessCommand, AccessQuery, AccountName, Asker, CreateRobot, CreateToken,
     CreateUser, Grant, GroupName, MemberName, PasswordHash, RepositoryPattern, Right, Role,
@@ -15,11 +16,12 @@ use metadata::access::{
 };
 use metadata::{Answer, Command, PrincipalName, Query, Reply};
 use oci::ProjectName;
-use ports::RandomIds;
 use ports::blob_store::memory::MemoryBlobStore;
 use ports::metadata_store::memory::MemoryMetadataStore;
+use ports::{MetadataStore, RandomIds, SessionStore};
 use registry::{Parts, Registry, Settings};
 use serde_json::Value;
+use sessions::{Sessions, SessionsSettings};
 use tower::ServiceExt as _;
 
 /// The token of `limited`.
@@ -74,7 +76,7 @@ pub fn create_user(text: &str) -> AccessCommand {
 }
 
 /// Shared, since to begin one takes as long as a password does.
-fn passwords() -> PasswordChecker {
+pub fn passwords() -> PasswordChecker {
     static PASSWORDS: LazyLock<PasswordChecker> =
         LazyLock::new(|| PasswordChecker::new(2, Duration::from_secs(30)));
     PASSWORDS.clone()
@@ -90,6 +92,11 @@ fn grants() -> Vec<Grant> {
 impl World {
     /// A registry where anyone may do anything.
     pub fn open() -> World {
+        World::keeping(None)
+    }
+
+    /// A registry whose sessions are kept there.
+    pub fn keeping(store: Option<Arc<dyn SessionStore>>) -> World {
         let log = MemoryMetadataStore::new();
         let registry = Registry::new(Parts {
             metadata: Arc::new(log.clone()),
@@ -97,13 +104,36 @@ impl World {
             ids: Arc::new(RandomIds),
             settings: Settings::default(),
         });
-        let router = management::router(registry, passwords());
-        let router = Router::new().nest("/api/v1", router);
+        let metadata: Arc<dyn MetadataStore> = Arc::new(log.clone());
+        let prover = MemberProver {
+            metadata: Arc::clone(&metadata),
+            passwords: passwords(),
+        };
+        let names = TokenIssuer {
+            issuer: "holdfast".to_owned(),
+            service: "registry.test".to_owned(),
+        };
+        let keys = TokenKeys::new(metadata);
+        let sessions = Sessions::start(&SessionsSettings::default()).expect("good settings");
+        let parts = management::Parts {
+            registry,
+            passwords: passwords(),
+            logins: Some(Logins {
+                doorkeeper: Arc::new(Doorkeeper::new(Arc::new(prover), keys, names, 100)),
+                gate: sessions.login_gate(),
+                store: store.unwrap_or_else(|| sessions.store()),
+            }),
+        };
+        let router = Router::new().nest("/api/v1", management::router(parts));
         World { log, router }
     }
 
     pub fn new() -> World {
-        let world = World::open();
+        World::open().asking_for_rights()
+    }
+
+    pub fn asking_for_rights(self) -> World {
+        let world = self;
         world.commit(AccessCommand::SwitchOn {
             admin: name("admin"),
             password: hash(),

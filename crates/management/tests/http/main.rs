@@ -5,4 +5,5 @@ mod fixture;
 mod refusals;
 mod resources;
 mod rights;
+mod sessions;
 mod specification;

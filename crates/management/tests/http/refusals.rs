@@ -13,7 +13,7 @@ async fn without_access_there_is_nobody_to_be_managed() {
     let refused = world.ask("nobody", "POST", "/users", new).await.expect(409);
     assert_eq!(
         refused.message(),
-        "access is not switched on in this registry"
+        "access is not switched on in this registry: start a member with the setting access.mode = \"on\""
     );
     for path in [
         "/users",

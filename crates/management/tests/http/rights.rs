@@ -60,6 +60,22 @@ fn operations() -> Vec<Operation> {
             &EVERYONE,
             200,
         ),
+        (
+            "POST",
+            "/sessions",
+            "/sessions",
+            json!({"name": "nobody"}),
+            &EVERYONE,
+            400,
+        ),
+        (
+            "DELETE",
+            "/sessions",
+            "/sessions",
+            none.clone(),
+            &EVERYONE,
+            204,
+        ),
         ("PATCH", "/settings", "/settings", json!({}), ADMIN, 204),
         ("GET", "/keys", "/keys", none.clone(), &EVERYONE, 200),
         (

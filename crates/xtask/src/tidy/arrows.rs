@@ -79,7 +79,7 @@ const CRATES: &[(&str, Uses)] = &[
     ("outbound", These(&["oci", "ports"])),
     (
         "management",
-        These(&["oci", "metadata", "registry", "auth"]),
+        These(&["oci", "metadata", "ports", "registry", "front", "auth"]),
     ),
     (
         "token_service",

@@ -94,7 +94,12 @@ impl Site {
             },
             from: None,
         };
-        let router = axum::Router::new().nest("/api/v1", management::router(registry, passwords));
+        let parts = management::Parts {
+            registry,
+            passwords,
+            logins: None,
+        };
+        let router = axum::Router::new().nest("/api/v1", management::router(parts));
         let router = router.layer(Extension(asker));
         let listener = self
             .runtime
