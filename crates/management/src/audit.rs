@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use metadata::PrincipalName;
-use metadata::access::{AccessAnswer, AccessQuery, AuditPage, AuditView};
+use metadata::access::{AccessAnswer, AccessQuery, AuditPage, AuditRow, AuditView};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -40,6 +40,41 @@ pub struct AuditRecord {
     pub detail: String,
     /// The SHA-256 of this record and of the value before it, in hexadecimal digits.
     pub chain: String,
+}
+
+impl AuditRecord {
+    /// As the log has it, from which the chain can be calculated anew.
+    ///
+    /// # Errors
+    /// A text that says which field is none that the log has written.
+    pub fn row(&self) -> Result<AuditRow, &'static str> {
+        let from = match self.from.as_deref() {
+            None => None,
+            Some(from) => Some(from.parse().map_err(|_| "`from` is no address")?),
+        };
+        Ok(AuditRow {
+            time: self.time.0,
+            by: PrincipalName((&*self.by).into()),
+            from,
+            action: (&*self.action).into(),
+            target: (&*self.target).into(),
+            detail: (&*self.detail).into(),
+            chain: chain_value(&self.chain).ok_or("`chain` is no SHA-256")?,
+        })
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+#[must_use]
+pub fn chain_value(text: &str) -> Option<[u8; 32]> {
+    let mut value = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (place, byte) in value.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    }
+    Some(value)
 }
 
 /// A page of the audit, newest first.

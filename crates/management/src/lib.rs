@@ -36,7 +36,7 @@ use registry::Registry;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use audit::{AuditList, AuditRecord};
+pub use audit::{AuditList, AuditRecord, chain_value as audit_chain_value};
 pub use groups::{Group, GroupList, GroupMembers, NewGroup};
 pub use keys::{Key, KeyList};
 pub use me::{Me, MeKind};

@@ -40,7 +40,7 @@ use crate::typed;
 
 use state::{State, Stop};
 
-pub(crate) use audit::chained;
+pub use audit::chained;
 
 /// Why an entry could not be applied; it stops the member, because stopping beats diverging.
 #[derive(Debug, thiserror::Error)]

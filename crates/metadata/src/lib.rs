@@ -27,7 +27,7 @@ mod typed;
 mod upkeep;
 
 pub use answer::{PAGE_MAX, answer};
-pub use apply::{ApplyFailure, apply, check_format};
+pub use apply::{ApplyFailure, apply, chained as audit_chained, check_format};
 pub use command::{
     Acknowledge, BeginWrite, Checkpoint, Command, CreateUpload, Entry, FinishUpload,
     ManifestReference, Mount, Part, Payload, Precondition, Progress, PutManifest, SealUpload,

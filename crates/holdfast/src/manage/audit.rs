@@ -1,8 +1,13 @@
-//! `holdfast audit …`: what was done, as a table, and line by line for programs.
+//! `holdfast audit …`: what was done, as a table, and line by line for programs, and whether it is whole.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use management::{AuditList, AuditRecord, Time};
 
+use super::audit_chain::{Chain, Lines, Mark};
 use super::{Asked, Place, input, print};
 use crate::failure::Failure;
 
@@ -23,6 +28,20 @@ pub enum AuditCommand {
     Export {
         #[command(flatten)]
         wanted: Wanted,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Calculates the chain of the records anew, and says which is the first that is missing or was changed
+    ///
+    /// Reads every record from the registry, or an export of all of them from a file. A registry whose operator has made the whole
+    /// chain anew is found out by what an earlier run has printed, given with --known.
+    Verify {
+        /// An export to read in place of a registry's records; `-` is standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "url")]
+        file: Option<PathBuf>,
+        /// The number and the chain's value of a record, as an earlier run has printed them
+        #[arg(long, value_name = "NUMBER:CHAIN", value_parser = Mark::parse)]
+        known: Option<Mark>,
         #[command(flatten)]
         place: Place,
     },
@@ -106,7 +125,41 @@ pub fn run(command: &AuditCommand) -> Result<(), Failure> {
             let path = ["audit", "export"];
             place.client()?.stream(&path, &borrowed(&query), print::raw)
         }
+        AuditCommand::Verify { file, known, place } => {
+            verify(file.as_deref(), known.as_ref(), place)
+        }
     }
+}
+
+/// Reads all records and says whether they are whole.
+fn verify(file: Option<&Path>, known: Option<&Mark>, place: &Place) -> Result<(), Failure> {
+    let mut lines = Lines::default();
+    let mut chain = Chain::new(known.cloned());
+    match file {
+        None => {
+            let client = place.client()?;
+            client.stream(&["audit", "export"], &[], |bytes| {
+                lines.take(bytes, &mut chain)
+            })?;
+        }
+        Some(file) => {
+            let unreadable =
+                |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
+            let mut from: Box<dyn Read> = match file == Path::new("-") {
+                true => Box::new(std::io::stdin().lock()),
+                false => Box::new(File::open(file).map_err(unreadable)?),
+            };
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                match from.read(&mut buffer).map_err(unreadable)? {
+                    0 => break,
+                    read => lines.take(&buffer[..read], &mut chain)?,
+                }
+            }
+        }
+    }
+    lines.end(&mut chain)?;
+    crate::print(&chain.end()?)
 }
 
 fn table(records: &[AuditRecord]) -> String {

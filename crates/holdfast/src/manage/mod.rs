@@ -6,6 +6,7 @@
 
 mod apply;
 mod audit;
+mod audit_chain;
 mod client;
 mod credentials;
 mod group;

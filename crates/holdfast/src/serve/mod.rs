@@ -14,6 +14,7 @@ mod file_limit;
 mod greeting;
 mod late_store;
 mod listen;
+mod management_port;
 mod metrics;
 mod node;
 mod parent;
@@ -111,13 +112,15 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .filter_map(|l| l.local_addr().ok())
         .collect();
     let port = client_port::open(settings, data.path(), &addresses, &stop).await?;
+    let passwords = management_port::passwords();
+    let mounted = management_port::mounted(&registry, passwords, None, &sessions);
     let without_delay = CancellationToken::new();
     let without_answers = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
         registry: registry.clone(),
         access: None,
-        mounted: api::Mounted::default(),
+        mounted,
         limits: Some(limits(&sessions)),
         settings: api_settings(settings),
         front: port.front.clone(),

@@ -55,8 +55,10 @@ pub(super) fn record(
     state.put(&keys::access(), access)
 }
 
-/// The chain's value after `row`, which follows `before`. Each field goes in with its length, so that no two records are alike.
-pub(crate) fn chained(before: [u8; 32], row: &AuditRow) -> [u8; 32] {
+/// The chain's value after `row`, which follows a record after which it was `before` (zeros: none). Each field goes in with its
+/// length, so that no two records are alike.
+#[must_use]
+pub fn chained(before: [u8; 32], row: &AuditRow) -> [u8; 32] {
     let LogTime(time) = row.time;
     let from = match row.from {
         None => Vec::new(),
