@@ -204,8 +204,7 @@ async fn proved(
             Ok(proved)
         }
         Err(NotAdmitted::Unknown(failure)) => {
-            // It counts as a try, or who keeps the node busy could try for ever.
-            drop(ticket);
+            ticket.undecided();
             Err(match failure {
                 ProofFailure::Busy => auth::PasswordError::Busy.into(),
                 ProofFailure::Unavailable { reason } => Error::Unavailable {
