@@ -4,6 +4,7 @@
 //! sides alternate, each runs five times, and medians are compared. Writes `docs/performance.md`; `--check` also fails
 //! where a wanted ratio is missed.
 
+mod access_rows;
 mod cluster_rows;
 mod etcd;
 mod figure;

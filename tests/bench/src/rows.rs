@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::access_rows;
 use crate::cluster_rows;
 use crate::figure::Figure;
 use crate::peers;
@@ -73,7 +74,7 @@ impl Row {
 pub type Measure = fn(&Bench) -> anyhow::Result<Row>;
 
 /// All rows.
-pub const ALL: [(&str, Measure); 8] = [
+pub const ALL: [(&str, Measure); 11] = [
     ("manifests by tag, 1,000 tags", manifests_by_tag),
     ("pushes of small images", small_pushes),
     ("processor for 1 GiB pushed", gib_pushed),
@@ -94,6 +95,15 @@ pub const ALL: [(&str, Measure); 8] = [
         "tag moves through the gRPC service, three members",
         cluster_rows::tag_moves,
     ),
+    (
+        "a manifest read with a token seen before",
+        access_rows::seen,
+    ),
+    (
+        "a manifest read with a token not seen before",
+        access_rows::unseen,
+    ),
+    ("a token is issued", access_rows::issued),
 ];
 
 impl Bench {
@@ -103,7 +113,7 @@ impl Bench {
     }
 
     /// Runs the load client on a server, and gives its report.
-    fn load(&self, server: &Server, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+    pub fn load(&self, server: &Server, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
         self.load_at(&format!("127.0.0.1:{}", server.port), arguments)
     }
 
