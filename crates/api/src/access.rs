@@ -97,20 +97,23 @@ pub(crate) async fn asking(
     deadline: Instant,
 ) -> Result<Asking, Problem> {
     let from = address(head);
-    let (Some(access), Some(shown)) = (access, head.headers.get(AUTHORIZATION)) else {
+    let Some(access) = access else {
         return Ok(Asking::anonymous(from));
     };
     let doorkeeper = &access.doorkeeper;
-    let admitted = match (shown.to_str(), limits) {
-        (Ok(shown), Some(limits)) => {
-            let gate = Gate::Now(&*limits.gate);
-            // Whoever comes from nowhere is counted with all others who do.
-            let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            let admitted = doorkeeper.admit_at(gate, from, Some(shown), deadline);
-            admitted.await
-        }
-        (Ok(shown), None) => doorkeeper.admit(Some(shown), deadline).await,
-        (Err(_), _) => Err(NotAdmitted::Malformed),
+    let admitted = match (head.headers.get(AUTHORIZATION), limits) {
+        (None, _) => by_certificate(doorkeeper, head, deadline).await,
+        (Some(shown), limits) => match (shown.to_str(), limits) {
+            (Ok(shown), Some(limits)) => {
+                let gate = Gate::Now(&*limits.gate);
+                // Whoever comes from nowhere is counted with all others who do.
+                let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                let admitted = doorkeeper.admit_at(gate, from, Some(shown), deadline);
+                admitted.await
+            }
+            (Ok(shown), None) => doorkeeper.admit(Some(shown), deadline).await,
+            (Err(_), _) => Err(NotAdmitted::Malformed),
+        },
     };
     match admitted {
         Ok(admitted) => Ok(Asking::of(admitted, from)),
@@ -118,6 +121,21 @@ pub(crate) async fn asking(
         Err(_) if !is_on(registry, deadline).await? => Ok(Asking::anonymous(from)),
         Err(refusal) => Err(refused(refusal)),
     }
+}
+
+/// Whom the client's certificate names. A certificate may be there for other reasons, so that one which names nobody is nothing.
+async fn by_certificate(
+    doorkeeper: &Doorkeeper,
+    head: &Parts,
+    deadline: Instant,
+) -> Result<Admitted, NotAdmitted> {
+    let place = head.extensions.get::<ClientPlace>();
+    let chain = place.and_then(|place| place.certificates.as_deref());
+    let admitted = match chain.and_then(|chain| chain.first()) {
+        Some(own) => doorkeeper.admit_certificate(own, deadline).await?,
+        None => None,
+    };
+    Ok(admitted.unwrap_or_else(Admitted::anonymous))
 }
 
 /// Whether rights are asked for at all.
@@ -140,6 +158,7 @@ fn refused(refusal: NotAdmitted) -> Problem {
             Problem::too_many_logins().retry_after(retry_after)
         }
         NotAdmitted::Token(why) => Problem::token_does_not_count(&why),
+        NotAdmitted::OutsideToken(why) => Problem::token_does_not_count(&why),
         NotAdmitted::Unknown(ProofFailure::Busy) => Problem::too_many_proofs(),
         NotAdmitted::Unknown(ProofFailure::Unavailable { reason }) => Error::Unavailable {
             retry_after: PROVABLE_AGAIN_AFTER,
@@ -238,11 +257,13 @@ pub(crate) fn challenged(
     if let Some(asking) = asking {
         access.forget(asking);
     }
-    let mut challenge = format!(
-        "Bearer realm=\"{}/auth/token\",service=\"{}\"",
-        origin(head),
-        access.service
-    );
+    let elsewhere = access.doorkeeper.elsewhere();
+    let issuer = elsewhere.and_then(|elsewhere| elsewhere.outside.issuer.as_ref());
+    let (realm, service) = match issuer.map(|issuer| issuer.settings()) {
+        Some(issuer) => (issuer.realm.clone(), &issuer.service),
+        None => (format!("{}/auth/token", origin(head)), &access.service),
+    };
+    let mut challenge = format!("Bearer realm=\"{realm}\",service=\"{service}\"");
     let scope = scope(needed);
     if !scope.is_empty() {
         challenge.push_str(&format!(",scope=\"{scope}\""));

@@ -6,7 +6,6 @@
 //!
 //! Spec: distribution-spec 1.1, "Error Codes".
 
-use auth::TokenError;
 use http::header::{ALLOW, HeaderName, RETRY_AFTER, WARNING};
 use http::{HeaderValue, StatusCode};
 use oci::{DigestError, ErrorCode, NameError, ReferenceError};
@@ -430,7 +429,7 @@ impl Problem {
         Problem::unauthorized("the name or the secret is wrong")
     }
 
-    pub(crate) fn token_does_not_count(why: &TokenError) -> Problem {
+    pub(crate) fn token_does_not_count(why: &impl std::fmt::Display) -> Problem {
         let problem = Problem::unauthorized("the token does not count");
         problem.with(why.to_string()).challenging("invalid_token")
     }

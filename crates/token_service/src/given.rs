@@ -4,7 +4,7 @@
 //! nothing to be learned from the answer, but what one may do.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use auth::{ACCESS_LIFE, Admitted, Claims, Proved, Purpose, REFRESH_LIFE, Scope, intersection};
 use axum::http::HeaderName;
@@ -82,14 +82,17 @@ pub(crate) async fn token(
         scopes: allowed(parts, admitted, from, asked.scopes.clone(), deadline).await?,
     };
     let issued = OffsetDateTime::from(SystemTime::now());
+    let life = life(admitted.until, issued.into());
     let token = parts
         .signer
-        .sign(Purpose::Access, &claims, ACCESS_LIFE, deadline)
+        .sign(Purpose::Access, &claims, life, deadline)
         .await?;
     let wants_refresh = asked.wants_refresh && claims.account.is_some();
     let refresh = match renewal {
         _ if !wants_refresh => None,
         Renewal::Same(shown) => Some(shown.to_owned()),
+        // What ends by itself, as a job's token does, is not made longer.
+        Renewal::New if admitted.until.is_some() => None,
         Renewal::New => {
             let claims = Claims {
                 account: claims.account.clone(),
@@ -106,11 +109,17 @@ pub(crate) async fn token(
         token: &token,
         access_token: &token,
         token_type: "Bearer",
-        expires_in: ACCESS_LIFE.as_secs(),
+        expires_in: life.as_secs(),
         issued_at: issued.format(&Rfc3339).unwrap_or_default(),
         scope: scope(&claims.scopes),
         refresh_token: refresh.as_deref(),
     }))
+}
+
+/// How long a token counts that is given for a proof which ends then.
+fn life(until: Option<SystemTime>, now: SystemTime) -> Duration {
+    let left = until.map(|until| until.duration_since(now).unwrap_or_default());
+    left.map_or(ACCESS_LIFE, |left| left.min(ACCESS_LIFE))
 }
 
 /// What is both asked for and allowed.

@@ -173,6 +173,8 @@ impl From<NotAdmitted> for Problem {
             NotAdmitted::Token(why) => {
                 Problem::unauthorized("the refresh token does not count").with(&why.to_string())
             }
+            // Refresh tokens are ours alone.
+            NotAdmitted::OutsideToken(_) => Problem::not_basic(),
             NotAdmitted::Throttled { retry_after } => Problem::throttled(retry_after),
             NotAdmitted::Unknown(failure) => Problem::from(failure),
         }

@@ -6,16 +6,18 @@
 mod credentials;
 mod keys;
 mod login;
+mod outside;
 mod prover;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metadata::access::Who;
+use metadata::access::{AccountName, Who};
 use oci::RepositoryName;
 use ports::Deadline;
 use zeroize::Zeroizing;
 
+use crate::outside::{Elsewhere, ProofError};
 use crate::remembered::Tag;
 use crate::{
     Proved, Purpose, Remembered, Scope, TokenError, TokenIssuer, VerifyingKeys, covers, verify,
@@ -35,6 +37,8 @@ pub struct Admitted {
     pub who: Who,
     /// What their token is good for; `None`: they showed none that is limited.
     pub scopes: Option<Arc<[Scope]>>,
+    /// Until when what they showed counts; `None`: it does not end by itself.
+    pub until: Option<SystemTime>,
     tag: Option<Tag>,
 }
 
@@ -45,6 +49,7 @@ impl Admitted {
         Admitted {
             who: Who::Anonymous,
             scopes: None,
+            until: None,
             tag: None,
         }
     }
@@ -69,6 +74,9 @@ pub enum NotAdmitted {
     /// The token does not count.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// The token of an outside issuer does not count.
+    #[error("{0}")]
+    OutsideToken(#[from] ProofError),
     /// Too many secrets were wrong: this one was not looked at.
     #[error("too many logins have failed")]
     Throttled {
@@ -85,22 +93,33 @@ pub struct Doorkeeper {
     prover: Arc<dyn Prover>,
     keys: TokenKeys,
     names: TokenIssuer,
+    elsewhere: Option<Arc<Elsewhere>>,
     seen: Remembered<Seen>,
 }
 
 #[derive(Clone)]
 struct Seen {
     admitted: Admitted,
-    /// What it was, if it was a token.
-    token: Option<SeenToken>,
+    /// The key that signed it, if it was a token of ours.
+    key: Option<u32>,
 }
 
-#[derive(Clone, Copy)]
-struct SeenToken {
-    /// Until when it counts.
-    until: SystemTime,
-    /// The key that signed it.
-    key: u32,
+impl Seen {
+    fn of_account(proved: &Proved, until: Option<SystemTime>) -> Seen {
+        Seen {
+            admitted: Admitted {
+                who: proved.who(),
+                scopes: None,
+                until,
+                tag: None,
+            },
+            key: None,
+        }
+    }
+
+    fn has_ended(&self, now: SystemTime) -> bool {
+        self.admitted.until.is_some_and(|until| until <= now)
+    }
 }
 
 impl Doorkeeper {
@@ -116,6 +135,7 @@ impl Doorkeeper {
             prover,
             keys,
             names,
+            elsewhere: None,
             seen: Remembered::new(count),
         }
     }
@@ -135,24 +155,17 @@ impl Doorkeeper {
         let tag = self.seen.tag(&[header.as_bytes()]);
         let now = SystemTime::now();
         if let Some(seen) = self.seen.get(tag) {
-            match seen.token {
-                Some(token) if token.until <= now => return Err(TokenError::Expired.into()),
-                // Its key has been dropped, as far as this node knows: that is looked into.
-                Some(token) if !self.keys.known().has(token.key) => {}
+            match seen.key {
+                _ if seen.has_ended(now) => return Err(TokenError::Expired.into()),
+                // It has been dropped, as far as this node knows: that is looked into.
+                Some(key) if !self.keys.known().has(key) => {}
                 _ => return Ok(seen.admitted),
             }
         }
         let mut seen = match Credentials::parse(header).ok_or(NotAdmitted::Malformed)? {
             Credentials::Basic(name, secret) => {
-                let proved = self.prove(name, secret, deadline).await?;
-                Seen {
-                    admitted: Admitted {
-                        who: proved.who(),
-                        scopes: None,
-                        tag: None,
-                    },
-                    token: None,
-                }
+                let (proved, until) = self.prove(name, secret, deadline).await?;
+                Seen::of_account(&proved, until)
             }
             Credentials::Bearer(token) => {
                 let access = Purpose::Access;
@@ -175,22 +188,24 @@ impl Doorkeeper {
         }
     }
 
-    /// Who belongs to a name and a secret.
-    ///
-    /// # Errors
-    /// [`NotAdmitted::Wrong`], [`NotAdmitted::Unknown`].
-    pub async fn prove(
+    /// Who belongs to a name and a secret, and until when.
+    async fn prove(
         &self,
-        name: Option<metadata::access::AccountName>,
+        name: Option<AccountName>,
         secret: Zeroizing<String>,
         deadline: Deadline,
-    ) -> Result<Proved, NotAdmitted> {
+    ) -> Result<(Proved, Option<SystemTime>), NotAdmitted> {
         // A name that nobody can have takes as long as one that nobody has.
-        let nobody = metadata::access::AccountName::user("nobody");
+        let nobody = AccountName::user("nobody").map_err(|_| NotAdmitted::Wrong)?;
+        let elsewhere = self.proved_elsewhere(name.as_ref(), &nobody, &secret, deadline);
+        if let Some(found) = elsewhere.await? {
+            return Ok(found);
+        }
         let is_possible = name.is_some();
-        let name = name.or(nobody.ok()).ok_or(NotAdmitted::Wrong)?;
+        let name = name.unwrap_or(nobody);
         let proved = self.prover.prove(&name, secret, deadline).await?;
-        proved.filter(|_| is_possible).ok_or(NotAdmitted::Wrong)
+        let proved = proved.filter(|_| is_possible).ok_or(NotAdmitted::Wrong)?;
+        Ok((proved, None))
     }
 
     async fn verified(
@@ -207,14 +222,16 @@ impl Doorkeeper {
             let news = self.keys.news(deadline).await?;
             verified = check(&news);
         }
-        let verified = verified?;
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(own) if purpose == Purpose::Access => return self.vouched_for(token, own, now),
+            Err(own) => return Err(own.into()),
+        };
         Ok(Seen {
-            token: Some(SeenToken {
-                until: verified.until,
-                key: verified.key,
-            }),
+            key: Some(verified.key),
             admitted: Admitted {
                 who: verified.who(),
+                until: Some(verified.until),
                 scopes: Some(verified.claims.scopes.into()),
                 tag: None,
             },

@@ -17,27 +17,27 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// When tests are, in seconds; certificates of `rcgen` count then.
-pub(super) const NOW_S: u64 = 1_900_000_000;
+pub(crate) const NOW_S: u64 = 1_900_000_000;
 
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(NOW_S)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Rsa,
     P256,
     P384,
     Ed25519,
 }
 
-pub(super) struct Signer {
-    pub(super) kind: Kind,
-    pub(super) key: KeyPair,
+pub(crate) struct Signer {
+    pub(crate) kind: Kind,
+    pub(crate) key: KeyPair,
 }
 
 impl Signer {
-    pub(super) fn draw(kind: Kind) -> Signer {
+    pub(crate) fn draw(kind: Kind) -> Signer {
         let key = match kind {
             Kind::Rsa => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048),
             Kind::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
@@ -50,7 +50,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self.kind {
             Kind::Rsa => "RS256",
             Kind::P256 => "ES256",
@@ -59,15 +59,15 @@ impl Signer {
         }
     }
 
-    pub(super) fn spki(&self) -> Vec<u8> {
+    pub(crate) fn spki(&self) -> Vec<u8> {
         self.key.subject_public_key_info()
     }
 
-    pub(super) fn public_pem(&self) -> String {
+    pub(crate) fn public_pem(&self) -> String {
         pem::encode(&pem::Pem::new("PUBLIC KEY", self.spki()))
     }
 
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let spki = self.spki();
         let (_, parsed) = SubjectPublicKeyInfo::from_der(&spki).unwrap();
@@ -101,7 +101,7 @@ impl Signer {
     }
 
     /// A token; the header gets the key's algorithm unless it has one.
-    pub(super) fn token(&self, mut header: Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, mut header: Value, claims: &Value) -> String {
         if header.get("alg").is_none() {
             header["alg"] = self.algorithm().into();
         }
@@ -137,7 +137,7 @@ impl Signer {
     }
 
     /// A certificate that this key signs for itself, which may sign others.
-    pub(super) fn authority(&self, name: &str) -> (CertificateParams, Vec<u8>) {
+    pub(crate) fn authority(&self, name: &str) -> (CertificateParams, Vec<u8>) {
         let mut params = CertificateParams::new([]).unwrap();
         params
             .distinguished_name
@@ -148,12 +148,12 @@ impl Signer {
     }
 }
 
-pub(super) fn certificate_pem(der: &[u8]) -> String {
+pub(crate) fn certificate_pem(der: &[u8]) -> String {
     pem::encode(&pem::Pem::new("CERTIFICATE", der))
 }
 
 /// A certificate of `subject`'s key that `authority` signs.
-pub(super) fn signed_by(
+pub(crate) fn signed_by(
     authority: &Signer,
     params: &CertificateParams,
     subject: &Signer,
@@ -163,17 +163,17 @@ pub(super) fn signed_by(
     own.signed_by(&subject.key, &issuer).unwrap().der().to_vec()
 }
 
-pub(super) fn x5c(chain: &[&[u8]]) -> Value {
+pub(crate) fn x5c(chain: &[&[u8]]) -> Value {
     chain.iter().map(|der| STANDARD.encode(der)).collect()
 }
 
-pub(super) fn unsigned(header: &Value, claims: &Value) -> String {
+pub(crate) fn unsigned(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(header), part(claims))
 }
 
 /// A token "signed" with a secret.
-pub(super) fn hmac_token(header: &Value, claims: &Value, secret: &[u8]) -> String {
+pub(crate) fn hmac_token(header: &Value, claims: &Value, secret: &[u8]) -> String {
     let signed = unsigned(header, claims);
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let tag = hmac::sign(&key, signed.as_bytes());

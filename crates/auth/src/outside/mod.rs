@@ -10,7 +10,7 @@
 pub mod certificate;
 mod elsewhere;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod form;
 mod https;
 pub mod issuer;
