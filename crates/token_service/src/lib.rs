@@ -9,6 +9,7 @@
 //! Spec: "Token Authentication Specification" and "OAuth2 Token Authentication" of the distribution project, RFC 6749 sections
 //! 4.3, 5 and 6, RFC 7517. PROTOCOLS, "Rights".
 
+mod browser;
 mod fields;
 mod given;
 mod keys;
@@ -61,6 +62,7 @@ pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/token", get(request::by_query).post(request::by_form))
         .route("/keys", get(keys::show))
+        .merge(browser::routes())
         .fallback(async || Problem::no_endpoint())
         .method_not_allowed_fallback(async || Problem::method())
         .layer(map_response(unkept))
