@@ -94,6 +94,12 @@ pub const ALL: &[Mutant] = &[
         "a push that a balancer sends again is done again",
     ),
     mutant(
+        "forget_what_was_refused",
+        2,
+        By::PureLog,
+        "a push that was refused to a balancer has an effect when the node goes on to which it was sent first",
+    ),
+    mutant(
         "answer_with_an_effect_undone",
         2,
         By::PureLog,

@@ -87,11 +87,17 @@ impl Links {
         runtime.spawn(async move {
             loop {
                 until_alive(&processes, place, true).await;
-                // The port is free: nobody else has this address.
-                let listener = TcpListener::bind(front).await?;
+                // Nobody else has this address, but somebody may have the port at all addresses for a while.
+                let Ok(listener) = TcpListener::bind(front).await else {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                };
                 let accepting = async {
                     loop {
-                        let (stream, from) = listener.accept().await?;
+                        let Ok((stream, from)) = listener.accept().await else {
+                            tokio::time::sleep(LOOK_EVERY).await;
+                            continue;
+                        };
                         let caller = caller(&processes, from, front);
                         let net = Net {
                             cut: cut.clone(),
@@ -99,17 +105,13 @@ impl Links {
                         };
                         tokio::spawn(connect(stream, caller, (place, back), net));
                     }
-                    #[expect(unreachable_code, reason = "it tells what the loop's errors are")]
-                    io::Result::Ok(())
                 };
                 // Where nothing runs, connections are refused, as by the host itself.
                 tokio::select! {
-                    outcome = accepting => outcome?,
+                    () = accepting => {}
                     () = until_alive(&processes, place, false) => {}
                 }
             }
-            #[expect(unreachable_code, reason = "it tells what the loop's errors are")]
-            io::Result::Ok(())
         });
         Ok(())
     }
@@ -318,6 +320,23 @@ mod tests {
                 Err(_) => std::thread::yield_now(),
             }
         }
+    }
+
+    #[test]
+    fn port_that_somebody_else_has_for_a_while_is_taken_afterwards() {
+        let links = Links::new().unwrap();
+        let back = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let somebody = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let front = SocketAddr::from(([127, 0, 0, 1], somebody.local_addr().unwrap().port()));
+        note(&links.processes(), 1, std::process::id());
+        links.lead(1, front, back.local_addr().unwrap()).unwrap();
+        drop(std::net::TcpStream::connect(front).unwrap());
+        drop(somebody);
+        let mut stream = connected(front);
+        stream.write_all(b"x").unwrap();
+        let mut byte = [0];
+        accepted(&back).read_exact(&mut byte).unwrap();
+        assert_eq!(byte, *b"x");
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! moved on, or deleted), the request is decided anew: nobody can tell it from a new one, and a success that nobody can
 //! see would break promise P2. A client that names its request by a key gets the first answer in any case.
 //!
-//! Only answers with an effect are remembered: what was refused may be asked again.
+//! Without a key only answers with an effect are remembered: what was refused may be asked again. With one a refusal is an answer
+//! like any other. A balancer may have sent the request to two nodes, of which one stood still: what was refused by way of the
+//! other must not have an effect when the first goes on.
 
 use oci::{Algorithm, Digest};
 
@@ -74,11 +76,17 @@ impl Request {
 
     /// Remembers the answer, and forgets some old ones.
     pub(super) fn remember(
-        self,
+        mut self,
         state: &mut State<'_>,
         put: &PutManifest,
         reply: &Reply,
     ) -> Result<(), Stop> {
+        if matches!(reply, Reply::Refused(_)) {
+            self.recent = None;
+            if self.named.is_none() || mutants::active!("forget_what_was_refused") {
+                return Ok(());
+            }
+        }
         for key in self.recent.into_iter().chain(self.named) {
             let row = FirstAnswerRow {
                 time: state.now(),

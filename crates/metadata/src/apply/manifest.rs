@@ -44,11 +44,23 @@ fn decide(state: &mut State<'_>, put: &PutManifest) -> Result<Reply, Stop> {
     {
         return Ok(reply);
     }
-    let reply = link_and_tag(state, put)?;
+    let reply = match link_and_tag(state, put) {
+        // Nothing was changed yet.
+        Err(Stop::Refused(refusal)) if is_an_answer(&refusal) => Reply::Refused(refusal),
+        decided => decided?,
+    };
     if let Some(request) = request {
         request.remember(state, put, &reply)?;
     }
     Ok(reply)
+}
+
+/// Whether the one who asked is told so, and not whoever proposes for them to do something else first.
+fn is_an_answer(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::PreconditionFailed { .. } | Refusal::BlobsUnknown { .. }
+    )
 }
 
 fn link_and_tag(state: &mut State<'_>, put: &PutManifest) -> Result<Reply, Stop> {

@@ -1,9 +1,11 @@
 //! Compare-and-swap on tags, and requests that are sent again. Rule 3.2; RFC 9110, section 13.
 
-use metadata::{Command, Precondition, PutManifest, Refusal, Reply, TableId, keys};
+use metadata::{
+    Command, ManifestReference, Precondition, PutManifest, Refusal, Reply, TableId, keys,
+};
 use oci::{Digest, RepositoryName, Tag};
 
-use crate::world::{AGAIN, CREATED, World, manifest, naming, put, repo, tag, who};
+use crate::world::{AGAIN, CREATED, World, blob, manifest, naming, put, repo, tag, who};
 
 fn when(mut put: PutManifest, precondition: Precondition) -> PutManifest {
     put.precondition = Some(precondition);
@@ -205,6 +207,47 @@ fn an_idempotency_key_names_one_request_for_ten_minutes() {
     assert_eq!(world.put(of_another), AGAIN);
     world.now += 1;
     assert_eq!(world.put(request), AGAIN);
+}
+
+#[test]
+fn what_was_refused_by_its_key_has_no_effect_later() {
+    let mut world = World::new();
+    world.put(put(&repo("a"), 1, &["v1"]));
+    let conditional = when(put(&repo("a"), 2, &["v1"]), Precondition::Absent);
+    let request = named(conditional.clone(), "k");
+    let refusal = failed(Some(tag("v1")), Some(manifest(1)));
+    let asked = Command::PutManifest(request.clone());
+    assert_eq!(world.refused(asked.clone()), refusal);
+    world.apply(delete_tag("v1", None));
+    // A node that stood still goes on with it.
+    world.now += 10 * 60 * 1_000;
+    assert_eq!(world.refused(asked.clone()), refusal, "the first answer");
+    assert_eq!(at(&world, &repo("a"), "v1"), None, "and no effect");
+    // Whoever asks anew does so by another key, or by none.
+    assert_eq!(world.put(conditional.clone()), CREATED);
+    world.apply(delete_tag("v1", None));
+    assert_eq!(world.put(named(conditional, "l")), AGAIN);
+    // The one without a key is forgotten, too.
+    world.now += 10_001;
+    assert_eq!(
+        world.refused(asked),
+        failed(Some(tag("v1")), Some(manifest(2))),
+        "forgotten, it is decided anew"
+    );
+}
+
+#[test]
+fn blobs_that_were_absent_stay_so_for_the_request_of_the_key() {
+    let mut world = World::new();
+    let layer = ManifestReference::RequiredBlob(blob(7));
+    let asked = Command::PutManifest(named(naming(put(&repo("a"), 1, &["v1"]), &[layer]), "k"));
+    let refusal = world.refused(asked.clone());
+    assert!(
+        matches!(refusal, Refusal::BlobsUnknown { .. }),
+        "{refusal:?}"
+    );
+    world.push_blob(&repo("a"), 7);
+    assert_eq!(world.refused(asked), refusal);
 }
 
 #[test]

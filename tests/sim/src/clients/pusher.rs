@@ -265,8 +265,8 @@ impl Client {
                     self.world.answered("pushed again after a break");
                 }
                 Told::Unsent => {}
-                // What was sent before may have had its effect, whatever became of it since.
-                Told::No(_) if may_have_effect => return Told::Unknown,
+                // What was sent before may have had its effect, unless the log has decided for both.
+                Told::No(error) if may_have_effect && !is_decided(&error) => return Told::Unknown,
                 answered => return answered,
             }
         }
@@ -285,8 +285,8 @@ impl Client {
         .await
     }
 
-    /// A balancer sends it to a second node while the first one hangs, or much later when that one wakes: the first good
-    /// answer is the client's, who does not know of the other.
+    /// A balancer sends it to a second node while the first one hangs, or much later when that one wakes: the first
+    /// answer of the log is the client's, who does not know of the other.
     async fn send_twice(
         &self,
         repository: &RepositoryName,
@@ -307,8 +307,10 @@ impl Client {
                 self.world.answered("pushed twice at once");
                 Told::Done(stored)
             }
+            Told::No(error) if is_decided(&error) => Told::No(error),
             first => match (first, again.await) {
                 (_, Ok(Told::Done(stored))) => Told::Done(stored),
+                (_, Ok(Told::No(error))) if is_decided(&error) => Told::No(error),
                 (Told::No(error), Ok(Told::No(_) | Told::Unsent)) => Told::No(error),
                 (Told::Unsent, Ok(second)) => second,
                 _ => Told::Unknown,
@@ -425,4 +427,9 @@ impl Client {
             other => Err(format!("GET manifest: {other:?}")),
         }
     }
+}
+
+/// Whether the log has refused it for good, by its key: what was sent before or comes later has the same answer.
+fn is_decided(error: &Error) -> bool {
+    matches!(error, Error::PreconditionFailed { .. })
 }
