@@ -17,7 +17,7 @@ use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use metadata::access::{AccessAnswer, AccessQuery, Asker, Denial, Need, Right, Who};
-use oci::RepositoryName;
+use oci::{ProjectName, RepositoryName};
 use registry::{Caller, Error, Registry};
 use tokio::time::Instant;
 
@@ -243,7 +243,7 @@ pub(crate) fn needed(route: &Route, head: &Parts) -> Vec<Needed> {
     }
 }
 
-/// Adds to a 401 what its client has to do about it, and forgets a proof that the log says has ended.
+/// Adds to a 401, and to a push that is denied, what its client has to do about it, and forgets a proof that the log says has ended.
 pub(crate) fn challenged(
     access: Option<&Access>,
     head: &Parts,
@@ -251,6 +251,13 @@ pub(crate) fn challenged(
     needed: &[Needed],
     problem: Problem,
 ) -> Problem {
+    let is_denied = asking.is_some() && problem.status() == StatusCode::FORBIDDEN;
+    if let Some(project) = pushed_to(needed).filter(|_| is_denied) {
+        // Whether there is such a project or not, so that it does not tell.
+        return problem.with(format!(
+            "if there is no project {project}, `holdfast project create {project}` makes it"
+        ));
+    }
     let Some(access) = access.filter(|_| problem.status() == StatusCode::UNAUTHORIZED) else {
         return problem;
     };
@@ -275,6 +282,14 @@ pub(crate) fn challenged(
         Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
         Err(_) => problem,
     }
+}
+
+/// The project of what a request pushes to.
+fn pushed_to(needed: &[Needed]) -> Option<ProjectName> {
+    needed.iter().find_map(|needed| match needed {
+        Needed::Right(repository, Right::Push) => Some(ProjectName::of(repository)),
+        _ => None,
+    })
 }
 
 /// What the addresses of this registry begin with, as this client has written it.
