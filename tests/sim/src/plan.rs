@@ -54,8 +54,8 @@ pub enum Access {
 impl Access {
     fn of(dice: &Dice) -> Access {
         match dice.within(0..20) {
-            0..3 => Access::Turning,
-            3..8 => Access::On(dice.within(1..3)),
+            0 => Access::Turning,
+            1..5 => Access::On(if dice.hits(100) { 2 } else { 1 }),
             _ => Access::Off,
         }
     }

@@ -240,7 +240,7 @@ impl Client {
 
     /// Uses some rights of a permission through any nodes.
     pub(super) async fn use_some(&self, permit: &Permit, proof: u64) {
-        for _ in 0..self.dice.within(1..4) {
+        for _ in 0..self.dice.within(1..3) {
             if let Some(node) = self.any_node() {
                 let right =
                     *self

@@ -17,9 +17,9 @@ use super::permit::{ADMIN, Account, Permit};
 use crate::invariants::p8::{Input, Level};
 
 /// How often each story is told, in the order of `change_rights`.
-const WEIGHTS: [u64; 8] = [10, 7, 7, 6, 9, 5, 9, 14];
+const WEIGHTS: [u64; 8] = [9, 9, 7, 8, 9, 6, 9, 14];
 /// So many permissions of each administrator are tried once more in the end.
-const TRIED_AGAIN_MAX: usize = 4;
+const TRIED_AGAIN_MAX: usize = 2;
 
 /// What stands for a password: nobody checks one here.
 pub(super) fn password() -> PasswordHash {
@@ -66,7 +66,7 @@ impl Client {
         self.change_surely(command, &[]).await;
         let turns = self.world.plan.access.turns();
         while Instant::now() < until && !self.world.over.is_cancelled() {
-            tokio::time::sleep(self.dice.ms(5..150)).await;
+            tokio::time::sleep(self.dice.ms(20..220)).await;
             match turns && self.dice.hits(250) {
                 true => self.turn_access().await,
                 false => self.change_rights().await,
@@ -260,9 +260,9 @@ impl Client {
             return;
         }
         self.use_some(&permit, 0).await;
-        let taken = match self.dice.within(0..3) {
+        let taken = match self.dice.within(0..4) {
             0 => set(None),
-            1 => AccessCommand::DeleteGroup { group },
+            1 | 2 => AccessCommand::DeleteGroup { group },
             _ => put(false),
         };
         let effect = Input::Turn(Level::None);

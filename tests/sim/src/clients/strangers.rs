@@ -17,7 +17,7 @@ impl Client {
         let group = GroupName::parse(&group).expect("a valid name");
         let login = NoteLogin {
             user: AccountName::user(&name).expect("a valid name"),
-            source: match self.dice.hits(800) {
+            source: match self.dice.hits(500) {
                 true => Source::Ldap,
                 false => Source::Htpasswd,
             },
@@ -32,9 +32,9 @@ impl Client {
         let Some(permit) = self.new_user("stranger").await else {
             return;
         };
-        match self.dice.hits(400) {
-            true => self.take_a_project(&permit).await,
-            false => self.bring_a_project(&permit).await,
+        self.take_a_project(&permit).await;
+        if self.dice.hits(850) {
+            self.bring_a_project(&permit).await;
         }
     }
 

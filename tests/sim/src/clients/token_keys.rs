@@ -109,7 +109,7 @@ impl Client {
             return;
         };
         // The one that signs is asked to go, too.
-        let dropped = match self.dice.hits(200) {
+        let dropped = match self.dice.hits(350) {
             true => keys.last().unwrap_or(dropped),
             false => dropped,
         };
@@ -189,7 +189,7 @@ impl Client {
 
     /// What administrators and nodes say besides.
     pub(super) async fn administer_something(&self) {
-        match self.dice.within(0..6) {
+        match self.dice.within(0..8) {
             0 => {
                 let settings = Settings {
                     users_create_projects: self.dice.hits(500),
@@ -197,8 +197,8 @@ impl Client {
                 };
                 self.change(AccessCommand::Settle(settings), &[]).await;
             }
-            1 => self.note_login().await,
-            2 => self.note_refusals().await,
+            1 | 2 => self.note_login().await,
+            3 | 4 => self.note_refusals().await,
             _ => self.ask_for_too_much().await,
         }
     }
