@@ -22,6 +22,8 @@ fn method(name: &str, route: &str, input: &str, output: &str) -> MethodBuilder {
 fn nodes() -> Service {
     let method =
         |name, route, input, output| method_of("nodes", name, route, input, output).build();
+    let proof =
+        |name, route, input, output| method_of("proofs", name, route, input, output).build();
     Service::builder()
         .name("Nodes")
         .package("holdfast.v1")
@@ -30,6 +32,8 @@ fn nodes() -> Service {
         .method(method("note_start", "NoteStart", "StartNote", "StartNoted"))
         .method(method("renew", "Renew", "RenewRequest", "RenewReply"))
         .method(method("order", "Order", "OrderRequest", "OrderReply"))
+        .method(proof("prove", "Prove", "ProveRequest", "ProveReply"))
+        .method(proof("sign", "Sign", "SignRequest", "SignReply"))
         .build()
 }
 

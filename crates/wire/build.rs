@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, [root])?;
     prost_build::Config::new()
         .bytes(["."])
+        .skip_debug([".holdfast.v1.ProveRequest", ".holdfast.v1.SignReply"])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -162,6 +162,15 @@ pub struct TokenIssuer {
 }
 
 impl TokenIssuer {
+    /// A cluster's own tokens for `service`.
+    #[must_use]
+    pub fn of_service(service: &str) -> TokenIssuer {
+        TokenIssuer {
+            issuer: "holdfast".to_owned(),
+            service: service.to_owned(),
+        }
+    }
+
     /// Signs a token that counts from `now` on for `life`. `id` is never used again.
     ///
     /// # Panics

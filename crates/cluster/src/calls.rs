@@ -11,9 +11,10 @@ use wire::nodes::{
     NodeStatus, OrderReply, OrderRequest, RenewReply, RenewRequest, StartNote, StartNoted,
     StatusRequest,
 };
+use wire::proofs::{ProveReply, ProveRequest, SignReply, SignRequest};
 
 use crate::node::Shared;
-use crate::status;
+use crate::{proofs, status};
 
 /// How long a call may take that asks the log.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -115,5 +116,21 @@ impl NodeCalls for Calls {
         member(&request)?;
         let reply = self.shared()?.obey(request.into_inner()).await;
         Ok(Response::new(reply))
+    }
+
+    async fn prove(&self, request: Request<ProveRequest>) -> Result<Response<ProveReply>, Status> {
+        peers::caller(&request)?;
+        let shared = self.shared()?;
+        Ok(Response::new(
+            proofs::prove(&shared, request.into_inner()).await,
+        ))
+    }
+
+    async fn sign(&self, request: Request<SignRequest>) -> Result<Response<SignReply>, Status> {
+        peers::caller(&request)?;
+        let shared = self.shared()?;
+        Ok(Response::new(
+            proofs::sign(&shared, request.into_inner()).await,
+        ))
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! <data>/node/node.pem       the identity: key, certificate, authorities
-//! <data>/node/cluster.key    the key of the cluster's secrets; members only
+//! <data>/node/cluster.key    the key of the cluster's secrets; members only; made by one that is alone when it needs one
 //! <data>/node/members        who the members were and where; read at a start
 //! <data>/node/address        where this node is reached by the others
 //! <data>/node/starts         the last starts of the other members
@@ -27,13 +27,16 @@ mod found;
 mod full_disk;
 mod join;
 mod node;
+mod proofs;
 mod reception;
+mod remote;
 mod renewal;
 mod signer;
 mod start_book;
 mod start_record;
 mod status;
 mod steward;
+mod token_keys;
 mod trust;
 mod upkeep;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use auth::PasswordChecker;
 use identity::{BootstrapSecret, Credentials, NodeId, NodeIdentity, RecoveryKey, Revoked, Role};
 use mesh::Mesh;
 use metadata::{ClusterId, ClusterView, LogTime, NodeAnnouncement};
@@ -26,6 +27,7 @@ use crate::folder::NodeFolder;
 use crate::signer::Signer;
 use crate::start_book::StartBook;
 use crate::start_record::{self, StartFailure};
+use crate::token_keys::TokenKeyring;
 use crate::{copying, follow, full_disk, reception, renewal, steward, trust};
 
 /// Tells how far this node has moved the blobs, while it does.
@@ -100,6 +102,10 @@ pub(crate) struct Shared {
     shown_move: OnceLock<ShownMove>,
     /// Why this cluster is one no more: another one has taken its place.
     succeeded: OnceLock<String>,
+    /// What a member checks passwords with, once it may.
+    pub(crate) passwords: OnceLock<PasswordChecker>,
+    /// The keys that sign tokens, as this member has opened them.
+    pub(crate) token_keys: TokenKeyring,
     /// Held while the cluster is founded.
     pub(crate) founding: tokio::sync::Mutex<()>,
     /// Held while this node's identity is changed.
@@ -305,6 +311,8 @@ impl Cluster {
             blob_moves: AtomicU64::new(0),
             shown_move: OnceLock::new(),
             succeeded: OnceLock::new(),
+            passwords: OnceLock::new(),
+            token_keys: TokenKeyring::default(),
             founding: tokio::sync::Mutex::default(),
             identity_changes: tokio::sync::Mutex::default(),
         });

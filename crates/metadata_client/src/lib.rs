@@ -64,6 +64,12 @@ impl Client {
         }
     }
 
+    /// The members, as far as they are known.
+    #[must_use]
+    pub fn members(&self) -> Vec<MemberAddress> {
+        self.shared.roster.all()
+    }
+
     /// The members from now on.
     pub fn set_members(&self, members: Vec<MemberAddress>) {
         self.shared.roster.replace(members);

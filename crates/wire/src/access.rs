@@ -57,7 +57,7 @@ numbered!(denial_to, denial_from, Denial as Denial, "a denial":
 numbered!(named_to, named_from, Named as Named, "what a refusal speaks of":
     User, Robot, Group, Project, Token, TokenKey);
 
-fn account_from(text: &str) -> Result<AccountName, DecodeError> {
+pub(crate) fn account_from(text: &str) -> Result<AccountName, DecodeError> {
     AccountName::parse(text).map_err(|e| DecodeError::new("an account's name", e.to_string()))
 }
 
@@ -86,11 +86,11 @@ fn address_from(text: Option<String>) -> Result<Option<IpAddr>, DecodeError> {
     text.map(|text| text.parse().map_err(wrong)).transpose()
 }
 
-fn token_to(token: TokenId) -> Bytes {
+pub(crate) fn token_to(token: TokenId) -> Bytes {
     bits_to(token.0)
 }
 
-fn token_from(bytes: &[u8]) -> Result<TokenId, DecodeError> {
+pub(crate) fn token_from(bytes: &[u8]) -> Result<TokenId, DecodeError> {
     bits_from(bytes, "the id of a personal access token").map(TokenId)
 }
 

@@ -14,6 +14,7 @@ mod move_progress;
 mod node;
 pub mod nodes;
 pub mod peer;
+pub mod proofs;
 mod query;
 mod raft;
 mod reply;

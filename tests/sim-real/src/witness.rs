@@ -16,6 +16,7 @@ use wire::nodes::{
     NodeStatus, OrderReply, OrderRequest, RenewReply, RenewRequest, StartNote, StartNoted,
     StatusRequest,
 };
+use wire::proofs::{ProveReply, ProveRequest, SignReply, SignRequest};
 
 use crate::network::NodeId;
 
@@ -117,6 +118,14 @@ impl NodeCalls for Witness {
     }
 
     async fn order(&self, _: Request<OrderRequest>) -> Result<Response<OrderReply>, Status> {
+        Err(Status::unavailable("nobody asks that here"))
+    }
+
+    async fn prove(&self, _: Request<ProveRequest>) -> Result<Response<ProveReply>, Status> {
+        Err(Status::unavailable("nobody asks that here"))
+    }
+
+    async fn sign(&self, _: Request<SignRequest>) -> Result<Response<SignReply>, Status> {
         Err(Status::unavailable("nobody asks that here"))
     }
 }

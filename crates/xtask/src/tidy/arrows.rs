@@ -73,6 +73,7 @@ const CRATES: &[(&str, Uses)] = &[
             "metadata_raft",
             "metadata_client",
             "durable_files",
+            "auth",
         ]),
     ),
     ("jobs", These(&["oci", "metadata", "ports", "registry"])),
