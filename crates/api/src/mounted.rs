@@ -113,22 +113,36 @@ impl Mounts {
                     .map_err(|_| Problem::from(Error::BodyStalled))??
             }
         };
-        let request = visit.request(body, asking.as_ref());
-        let answered = self.router.clone().oneshot(request);
-        let time = visit.settings.hold + crate::service::SLACK;
-        let answered = tokio::time::timeout(time, answered).await;
-        let response = match answered {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => return Err(Problem::too_slow("a router outlasted its deadline")),
-        };
-        if response.status() == StatusCode::UNAUTHORIZED
+        let reply = self
+            .routed(&visit, visit.request(body.clone(), asking.as_ref()))
+            .await?;
+        if reply.status() == StatusCode::UNAUTHORIZED
             && let (Some(access), Some(asking)) = (visit.access, &asking)
         {
-            // The log may have said that it counts no more.
+            // The log may have said that what is remembered of them counts no more; a right password still does, and nothing
+            // that was refused so was done.
             access.forget(asking);
+            let anew = visit.asking().await?;
+            if anew.asker != asking.asker {
+                return self.routed(&visit, visit.request(body, Some(&anew))).await;
+            }
         }
-        Ok(response.map(Content::Page))
+        Ok(reply)
+    }
+
+    /// What the router says to one request.
+    async fn routed(
+        &self,
+        visit: &Visit<'_>,
+        request: Request<axum::body::Body>,
+    ) -> Result<Reply, Problem> {
+        let answered = self.router.clone().oneshot(request);
+        let time = visit.settings.hold + crate::service::SLACK;
+        match tokio::time::timeout(time, answered).await {
+            Ok(Ok(response)) => Ok(response.map(Content::Page)),
+            Ok(Err(never)) => match never {},
+            Err(_) => Err(Problem::too_slow("a router outlasted its deadline")),
+        }
     }
 
     /// The whole of a body, and its share of the memory.

@@ -28,7 +28,7 @@ use crate::fixture::Fixture;
 const SERVICE: &str = "registry.test";
 const MIB: usize = 1024 * 1024;
 
-/// Believes everybody whose secret is `secret`, and counts how often it was asked.
+/// Believes everybody whose secret is `secret`, and counts how often it was asked: that is their generation, too.
 #[derive(Default)]
 struct Credulous(AtomicUsize);
 
@@ -40,8 +40,11 @@ impl Prover for Credulous {
         secret: Zeroizing<String>,
         _: Deadline,
     ) -> Result<Option<Proved>, ProofFailure> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok((*secret == "secret").then(|| proved(name.clone())))
+        let proofs = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok((*secret == "secret").then(|| Proved {
+            generation: proofs as u64,
+            ..proved(name.clone())
+        }))
     }
 }
 
@@ -88,6 +91,13 @@ fn echo() -> Router {
         .route(
             "/denied",
             routed(async || axum::http::StatusCode::UNAUTHORIZED),
+        )
+        .route(
+            "/second",
+            routed(async |Extension(asker): Extension<Asker>| match asker.who {
+                Who::Account { generation: 1, .. } => axum::http::StatusCode::UNAUTHORIZED,
+                _ => axum::http::StatusCode::OK,
+            }),
         )
         .route(
             "/lines",
@@ -309,4 +319,12 @@ async fn what_a_router_refuses_as_ended_is_proved_anew() {
     server.send(shown("/api/v1/denied")).await.expect(401);
     server.send(shown("/api/v1/echo")).await.expect(200);
     assert_eq!(proofs(), 2);
+}
+
+#[tokio::test]
+async fn a_right_password_is_not_refused_for_what_was_remembered_of_it() {
+    let House { server, prover, .. } = asking().await;
+    let shown = get("/api/v1/second").header("Authorization", basic("mia", "secret"));
+    server.send(shown).await.expect(200);
+    assert_eq!(prover.0.load(Ordering::Relaxed), 2);
 }
