@@ -101,24 +101,31 @@ pub(crate) async fn asking(
         return Ok(Asking::anonymous(from));
     };
     let doorkeeper = &access.doorkeeper;
-    let admitted = match (head.headers.get(AUTHORIZATION), limits) {
+    let shown = head.headers.get(AUTHORIZATION);
+    let shown = shown.map(|shown| shown.to_str().map_err(|_| NotAdmitted::Malformed));
+    let is_known = |shown: &Result<&str, NotAdmitted>| {
+        shown
+            .as_ref()
+            .is_ok_and(|shown| doorkeeper.remembers(shown))
+    };
+    // Where nobody's rights are asked for, nobody has to prove anything, and no password is hashed for it.
+    if shown.as_ref().is_some_and(|shown| !is_known(shown)) && !is_on(registry, deadline).await? {
+        return Ok(Asking::anonymous(from));
+    }
+    let admitted = match (shown, limits) {
         (None, _) => by_certificate(doorkeeper, head, deadline).await,
-        (Some(shown), limits) => match (shown.to_str(), limits) {
-            (Ok(shown), Some(limits)) => {
-                let gate = Gate::Now(&*limits.gate);
-                // Whoever comes from nowhere is counted with all others who do.
-                let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                let admitted = doorkeeper.admit_at(gate, from, Some(shown), deadline);
-                admitted.await
-            }
-            (Ok(shown), None) => doorkeeper.admit(Some(shown), deadline).await,
-            (Err(_), _) => Err(NotAdmitted::Malformed),
-        },
+        (Some(Ok(shown)), Some(limits)) => {
+            let gate = Gate::Now(&*limits.gate);
+            // Whoever comes from nowhere is counted with all others who do.
+            let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let admitted = doorkeeper.admit_at(gate, from, Some(shown), deadline);
+            admitted.await
+        }
+        (Some(Ok(shown)), None) => doorkeeper.admit(Some(shown), deadline).await,
+        (Some(Err(malformed)), _) => Err(malformed),
     };
     match admitted {
         Ok(admitted) => Ok(Asking::of(admitted, from)),
-        // Where nobody's rights are asked for, nobody has to prove anything.
-        Err(_) if !is_on(registry, deadline).await? => Ok(Asking::anonymous(from)),
         Err(refusal) => Err(refused(refusal)),
     }
 }

@@ -5,6 +5,7 @@
 use metadata::access::{AccessAnswer, AccessCommand, AccessQuery};
 use metadata::{Answer, Command, Query, Reply};
 
+use crate::read_for_pull::Pulled;
 use crate::{Caller, Error, Registry};
 
 impl Registry {
@@ -34,7 +35,17 @@ impl Registry {
         caller: &Caller,
         query: AccessQuery,
     ) -> Result<Option<AccessAnswer>, Error> {
-        match self.read(caller, Query::Access(Box::new(query))).await? {
+        // Whoever pulls asks this first: it is told without a quorum as what they pull is.
+        let is_for_pull = query == AccessQuery::Access;
+        let query = Query::Access(Box::new(query));
+        let answer = match is_for_pull {
+            true => {
+                let answered = self.read_for_pull(caller, Pulled::ByDigest, query);
+                answered.await?.value
+            }
+            false => self.read(caller, query).await?,
+        };
+        match answer {
             Answer::Access(answer) => Ok(Some(*answer)),
             Answer::Absent => Ok(None),
             other => Err(Error::unexpected_answer(&other)),

@@ -140,6 +140,13 @@ impl Doorkeeper {
         }
     }
 
+    /// Whether this `Authorization` header was believed a moment ago, so that [`Doorkeeper::admit`] has nothing to check.
+    #[must_use]
+    pub fn remembers(&self, authorization: &str) -> bool {
+        let tag = self.seen.tag(&[authorization.as_bytes()]);
+        self.seen.get(tag).is_some()
+    }
+
     /// Who shows this `Authorization` header.
     ///
     /// # Errors

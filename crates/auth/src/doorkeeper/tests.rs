@@ -143,6 +143,7 @@ async fn password_is_proved_once_and_wrong_ones_each_time() {
     };
     assert_eq!((name.as_str(), *token), ("alice", None));
     assert!(admitted.scopes.is_none());
+    assert!(world.door.remembers(&right));
     assert_eq!(world.shown(&right).await, Ok(admitted.clone()));
     assert_eq!(world.proofs(), 1);
     for wrong in [
@@ -158,6 +159,7 @@ async fn password_is_proved_once_and_wrong_ones_each_time() {
                 Err(NotAdmitted::Wrong),
                 "{wrong}"
             );
+            assert!(!world.door.remembers(&wrong), "{wrong}");
         }
     }
     assert_eq!(world.proofs(), 11);

@@ -12,6 +12,8 @@ mod data_folder;
 mod exposure;
 mod file_limit;
 mod greeting;
+mod guard;
+mod late_proofs;
 mod late_store;
 mod listen;
 mod management_port;
@@ -50,6 +52,7 @@ use crate::control;
 use crate::failure::Failure;
 use crate::version;
 
+use guard::Guard;
 use late_store::LateStore;
 pub use node::Node;
 use node::Opening;
@@ -113,13 +116,19 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         .collect();
     let port = client_port::open(settings, data.path(), &addresses, &stop).await?;
     let passwords = management_port::passwords();
-    let mounted = management_port::mounted(&registry, passwords, None, &sessions);
+    let guard = Guard::new(
+        Arc::clone(&log) as _,
+        passwords.clone(),
+        &settings.access.service,
+    );
+    let doorkeeper = Some(guard.doorkeeper());
+    let mounted = management_port::mounted(&registry, passwords, doorkeeper, &sessions);
     let without_delay = CancellationToken::new();
     let without_answers = CancellationToken::new();
     let server = api::serve(api::ServeParts {
         listeners: listening.listeners,
         registry: registry.clone(),
-        access: None,
+        access: Some(guard.access()),
         mounted,
         limits: Some(limits(&sessions)),
         settings: api_settings(settings),
@@ -159,6 +168,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         () = moves.follow(node.cluster(), node.store()) => {}
         _ = signals.next() => return Ok(()),
     }
+    guard.open(node.cluster());
     let control = control::serve(&data, &node, settings, &moves)?;
     let access = node.access();
     // Before anybody is served.
