@@ -195,7 +195,7 @@ async fn proved(
     let deadline = Instant::now() + state.registry.settings().hold;
     let account = AccountName::parse(name).ok();
     match logins.doorkeeper.prove(account, password, deadline).await {
-        Ok(proved) => {
+        Ok((proved, _)) => {
             ticket.succeeded();
             if proved.token.is_some() || proved.name.is_robot() {
                 let why = "a session begins with a user's password: a token or a robot's secret is sent with each request";

@@ -196,7 +196,10 @@ impl Doorkeeper {
     }
 
     /// Who belongs to a name and a secret, and until when.
-    async fn prove(
+    ///
+    /// # Errors
+    /// [`NotAdmitted::Wrong`], [`NotAdmitted::Unknown`].
+    pub async fn prove(
         &self,
         name: Option<AccountName>,
         secret: Zeroizing<String>,
