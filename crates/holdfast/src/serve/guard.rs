@@ -3,10 +3,13 @@
 //! Whether rights are asked for at all is in the log: where it is not, nobody has to prove anything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Doorkeeper, PasswordChecker, Prover, Signer, TokenIssuer, TokenKeys};
 use cluster::Cluster;
 use ports::MetadataStore;
+use registry::Registry;
+use sessions::Sessions;
 
 use super::late_proofs::Late;
 
@@ -51,6 +54,22 @@ impl Guard {
     /// Who makes sure.
     pub fn doorkeeper(&self) -> &Arc<Doorkeeper> {
         &self.doorkeeper
+    }
+
+    /// What tokens are given with.
+    pub fn token_parts(
+        &self,
+        registry: &Registry,
+        sessions: &Sessions,
+        hold: Duration,
+    ) -> token_service::Parts {
+        token_service::Parts {
+            registry: registry.clone(),
+            doorkeeper: Arc::clone(&self.doorkeeper),
+            signer: Arc::clone(&self.signer) as _,
+            logins: sessions.login_gate(),
+            hold,
+        }
     }
 
     /// For the server.

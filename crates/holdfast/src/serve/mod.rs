@@ -122,7 +122,11 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         &settings.access.service,
     );
     let doorkeeper = Some(guard.doorkeeper());
-    let mounted = management_port::mounted(&registry, passwords, doorkeeper, &sessions);
+    let tokens = guard.token_parts(&registry, &sessions, api_settings(settings).hold);
+    let mounted = api::Mounted {
+        auth: Some(token_service::router(tokens)),
+        ..management_port::mounted(&registry, passwords, doorkeeper, &sessions)
+    };
     let without_delay = CancellationToken::new();
     let without_answers = CancellationToken::new();
     let server = api::serve(api::ServeParts {
