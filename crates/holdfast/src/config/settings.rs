@@ -376,6 +376,9 @@ sections! {
         /// Whether a push to a project that does not exist makes it, private, with who pushes as its owner. It counts for the
         /// start that switches access on; later, `holdfast access set` changes it for the whole cluster.
         auto_create_projects: bool = "false";
+        /// A file of logins that others check (an OpenID provider, LDAP, a file of passwords, certificates, GitLab):
+        /// [logins.md](../logins.md). Not set: only passwords, robots and tokens of this registry count.
+        logins: Option<PathBuf> = "";
         /// Whether addresses that other machines reach may be listened on while `mode` is `off`, so that whoever reaches them
         /// may push and delete. `--allow-open` sets it.
         allow_open: bool = "false";

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::outside::{Elsewhere, Outside};
 use auth::{Doorkeeper, PasswordChecker, Prover, Signer, TokenIssuer, TokenKeys};
 use cluster::Cluster;
 use ports::MetadataStore;
@@ -26,15 +27,27 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// One that waits for [`Guard::open`] with each question.
-    pub fn new(log: Arc<dyn MetadataStore>, passwords: PasswordChecker, service: &str) -> Guard {
+    /// One that waits for [`Guard::open`] with each question, and asks those `outside` for what is theirs.
+    pub fn new(
+        log: Arc<dyn MetadataStore>,
+        passwords: PasswordChecker,
+        service: &str,
+        outside: Option<&Arc<Outside>>,
+    ) -> Guard {
         let prover: Arc<Late<dyn Prover>> = Arc::new(Late::new());
-        let doorkeeper = Doorkeeper::new(
+        let mut doorkeeper = Doorkeeper::new(
             Arc::clone(&prover) as _,
-            TokenKeys::new(log),
+            TokenKeys::new(Arc::clone(&log)),
             TokenIssuer::of_service(service),
             PROOFS_REMEMBERED,
         );
+        if let Some(outside) = outside {
+            doorkeeper = doorkeeper.with_elsewhere(Arc::new(Elsewhere {
+                outside: Arc::clone(outside),
+                metadata: log,
+                passwords: passwords.clone(),
+            }));
+        }
         Guard {
             doorkeeper: Arc::new(doorkeeper),
             service: service.to_owned(),

@@ -16,6 +16,7 @@ mod guard;
 mod late_proofs;
 mod late_store;
 mod listen;
+mod logins;
 mod management_port;
 mod metrics;
 mod node;
@@ -37,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::outside::Outside;
 use blobs::StorageSettings;
 use front::Front;
 use ports::{BlobStore, RandomIds};
@@ -107,7 +109,11 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         ids: Arc::new(RandomIds),
         settings: registry_settings(settings),
     });
+    let outside = logins::open(settings.access.logins.as_deref()).await?;
     let stop = CancellationToken::new();
+    if let Some(outside) = &outside {
+        logins::follow(outside, stop.clone());
+    }
     let moves = BlobMove::new(registry.clone(), movable.clone(), storage, stop.clone());
     let addresses: Vec<SocketAddr> = listening
         .listeners
@@ -120,6 +126,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         Arc::clone(&log) as _,
         passwords.clone(),
         &settings.access.service,
+        outside.as_ref(),
     );
     let doorkeeper = Some(guard.doorkeeper());
     let tokens = guard.token_parts(&registry, &sessions, api_settings(settings).hold);
@@ -137,7 +144,7 @@ async fn serve(configuration: &Configuration) -> Result<(), Failure> {
         limits: Some(limits(&sessions)),
         settings: api_settings(settings),
         front: port.front.clone(),
-        reports: reports(&port.front, &sessions),
+        reports: reports(&port.front, &sessions, outside.as_ref()),
         info: api::Info {
             version: version::VERSION.to_owned(),
             revision: Some(version::REVISION.to_owned()),
@@ -253,7 +260,11 @@ fn limits(sessions: &Sessions) -> api::Limits {
 }
 
 /// What `/readyz?verbose` tells.
-fn reports(front: &Front, sessions: &Arc<Sessions>) -> Vec<api::Report> {
+fn reports(
+    front: &Front,
+    sessions: &Arc<Sessions>,
+    outside: Option<&Arc<Outside>>,
+) -> Vec<api::Report> {
     let tls = front.tls().map(Arc::clone);
     let tls = tls.map(|tls| api::Report {
         name: "tls",
@@ -264,7 +275,8 @@ fn reports(front: &Front, sessions: &Arc<Sessions>) -> Vec<api::Report> {
         name: "sessions",
         tell: Arc::new(move || sessions.status().without_cause()),
     };
-    tls.into_iter().chain([sessions]).collect()
+    let ldap = outside.and_then(logins::report);
+    tls.into_iter().chain([sessions]).chain(ldap).collect()
 }
 
 async fn open_blobs(storage: &StorageSettings) -> Result<Arc<dyn BlobStore>, Failure> {
