@@ -37,9 +37,9 @@ use crate::body::Sent;
 use crate::problem::Problem;
 
 /// The cookie of a session by TLS. Browsers take one of such a name only from this very host, and by TLS.
-const COOKIE_BY_TLS: &str = "__Host-holdfast_session";
+const COOKIE_BY_TLS: &str = "__Host-holdfast-session";
 /// The cookie of a session without TLS.
-const COOKIE_IN_THE_CLEAR: &str = "holdfast_session";
+const COOKIE_IN_THE_CLEAR: &str = "holdfast-session";
 /// How long a session lasts.
 const LIFE: SessionLife = SessionLife {
     idle: Duration::from_secs(8 * 3600),

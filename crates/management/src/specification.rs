@@ -40,7 +40,7 @@ pub(crate) fn finished(mut document: OpenApi) -> OpenApi {
     let basic = basic.description(Some(what)).build();
     components.add_security_scheme("basic", SecurityScheme::Http(basic));
     let what = "What `POST /sessions` gave; by TLS its name begins with `__Host-`.";
-    let session = ApiKeyValue::with_description("holdfast_session", what);
+    let session = ApiKeyValue::with_description("holdfast-session", what);
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     let mut schemas = vec![(Errors::name().into_owned(), Errors::schema())];
     Errors::schemas(&mut schemas);

@@ -112,7 +112,7 @@ async fn a_session_is_its_user_until_it_is_ended() {
     assert!(set.contains("Max-Age=0"), "{set}");
     assert_eq!(who(&world, &cookie).await, "anonymous");
     assert_eq!(who(&world, &other).await, "mia");
-    for made_up in ["holdfast_session=", "holdfast_session=mia"] {
+    for made_up in ["holdfast-session=", "holdfast-session=mia"] {
         assert_eq!(who(&world, made_up).await, "anonymous");
     }
 }
@@ -178,7 +178,7 @@ async fn only_sessions_miss_a_store_that_is_away() {
     let world = world(Some(Arc::new(Away))).await;
     let refused = log_in(&world, "mia", PASSWORD).await.expect(503);
     assert!(refused.headers.contains_key("retry-after"));
-    let held = format!("holdfast_session={}", "ab".repeat(32));
+    let held = format!("holdfast-session={}", "ab".repeat(32));
     let me = request("GET", "/me", Some(&held), Value::Null);
     let refused = world.send(me).await.expect(503);
     assert!(
@@ -213,7 +213,7 @@ async fn by_tls_only_the_cookie_of_this_very_host_counts() {
     let log_in = by_tls(request("POST", "/sessions", None, body));
     let answered = world.send(log_in).await.expect(204);
     let set = answered.headers["set-cookie"].to_str().expect("text");
-    assert!(set.starts_with("__Host-holdfast_session="), "{set}");
+    assert!(set.starts_with("__Host-holdfast-session="), "{set}");
     assert!(set.ends_with("; Secure"), "{set}");
     let cookie = cookie(&answered);
     let plain = cookie.replace("__Host-", "");
