@@ -1,6 +1,7 @@
 //! The program as people start it: what it prints, how it refuses to start, and how it stops.
 
 mod access;
+mod manages;
 mod refuses_to_start;
 mod runs_and_stops;
 mod says;
