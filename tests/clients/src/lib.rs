@@ -7,10 +7,11 @@ pub mod engines;
 pub mod image;
 mod mounts;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use harness::{Client, DockerRegistry, HoldfastServer, tools};
 
 pub use image::Image;
@@ -187,6 +188,15 @@ impl Program {
         })
     }
 
+    /// The program under test.
+    pub fn holdfast() -> anyhow::Result<Self> {
+        Ok(Self {
+            path: harness::holdfast::program()?,
+            always: Vec::new(),
+            environment: Vec::new(),
+        })
+    }
+
     /// Adds arguments of every call.
     #[must_use]
     pub fn always<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
@@ -212,6 +222,32 @@ impl Program {
     /// Runs it to its end, which must be a good one; returns what it printed.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         tools::run(&mut self.command(arguments))
+    }
+
+    /// As [`Self::run`], with this on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut command = self.command(arguments);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().context("it has standard input")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{arguments:?} failed: {said}{errors}"
+        );
+        Ok(said)
+    }
+
+    /// Runs it to its end, which must be a bad one; returns what it complained of.
+    pub fn complains(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        match self.run(arguments) {
+            Ok(said) => bail!("{arguments:?} should fail: {said}"),
+            Err(error) => Ok(format!("{error:#}")),
+        }
     }
 
     /// Runs it to its end, which must be a bad one.
