@@ -17,6 +17,7 @@ mod moved_blobs;
 mod pauses;
 mod poor_store;
 mod refused_joins;
+mod rights;
 mod rotated_authority;
 mod shared_uploads;
 mod slow_peers;
