@@ -26,11 +26,13 @@ pub(crate) fn manner(method: &Method, uri: &Uri) -> Manner {
     let place = place(uri.path());
     let wants_key = matches!(place, Place::Manifest) && method == Method::PUT;
     let (may_repeat, is_brief) = match place {
-        Place::Manifest if is_read => (true, true),
+        Place::Manifest | Place::Token if is_read => (true, true),
         _ if is_read => (true, false),
         // With a digest it brings a whole blob, which a node may take its time for.
         Place::Uploads if method == Method::POST => (true, !names_digest()),
         Place::Manifest if method == Method::PUT => (true, true),
+        // Another token is as good.
+        Place::Token if method == Method::POST => (true, true),
         Place::Upload if method == Method::PUT => (true, false),
         _ => (false, false),
     };
@@ -49,11 +51,16 @@ enum Place {
     Upload,
     /// A manifest.
     Manifest,
+    /// Where tokens are given.
+    Token,
     /// Anything else.
     Other,
 }
 
 fn place(path: &str) -> Place {
+    if path == "/auth/token" {
+        return Place::Token;
+    }
     let Some(path) = path.strip_prefix("/v2/") else {
         return Place::Other;
     };
@@ -117,6 +124,10 @@ mod tests {
             ("POST", "/v2/a/blobs/uploads/?mount=sha256:0&from=b", "Rb"),
             ("POST", "/v2/a/blobs/uploads/?digest=sha256:0", "R"),
             ("POST", "/v2/a/blobs/uploads/?x=1&digest=sha256:0", "R"),
+            ("GET", "/auth/token?service=holdfast", "Rb"),
+            ("POST", "/auth/token", "Rb"),
+            ("PUT", "/auth/token", "-"),
+            ("POST", "/auth/token/x", "-"),
             ("PUT", "/v2/a/b/c/manifests/v1", "Rbk"),
             ("PUT", "/v2/a/blobs/uploads/0198?digest=sha256:0", "R"),
             ("PATCH", "/v2/a/blobs/uploads/0198", "-"),
