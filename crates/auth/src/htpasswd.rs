@@ -112,6 +112,15 @@ fn read(path: &Path) -> Result<(Option<SystemTime>, HashMap<String, String>), Ht
         });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let hashes = entries(&text).map_err(|line| HtpasswdError::Malformed {
+        path: path.to_owned(),
+        line,
+    })?;
+    Ok((file.modified().ok(), hashes))
+}
+
+/// The hashes of a file by their names, or the number of the line that has none.
+pub(crate) fn entries(text: &str) -> Result<HashMap<String, String>, usize> {
     let mut hashes = HashMap::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -119,16 +128,13 @@ fn read(path: &Path) -> Result<(Option<SystemTime>, HashMap<String, String>), Ht
             continue;
         }
         let entry = line.split_once(':').filter(|(_, hash)| is_bcrypt(hash));
-        let (name, hash) = entry.ok_or_else(|| HtpasswdError::Malformed {
-            path: path.to_owned(),
-            line: number + 1,
-        })?;
+        let (name, hash) = entry.ok_or(number + 1)?;
         // The first entry of a name counts, as in Apache.
         hashes
             .entry(name.to_owned())
             .or_insert_with(|| hash.to_owned());
     }
-    Ok((file.modified().ok(), hashes))
+    Ok(hashes)
 }
 
 fn is_bcrypt(hash: &str) -> bool {

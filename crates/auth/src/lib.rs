@@ -10,6 +10,8 @@ mod doorkeeper;
 mod htpasswd;
 mod key;
 pub mod outside;
+#[cfg(feature = "parsers")]
+pub mod parsers;
 mod password;
 mod remembered;
 mod scope;

@@ -177,7 +177,10 @@ pub(crate) fn host(text: &str) -> Option<String> {
     let is_host = (1..=HOST_BYTES_MAX).contains(&text.len())
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
+            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+        && text
+            .parse::<http::uri::Authority>()
+            .is_ok_and(|named| !named.host().is_empty());
     is_host.then(|| text.to_owned())
 }
 

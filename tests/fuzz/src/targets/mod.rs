@@ -3,12 +3,18 @@
 #[cfg(not(test))]
 mod configuration;
 mod files;
+mod fronts;
 mod http;
 mod keys;
+mod management;
 mod manifests;
 mod messages;
+mod proofs;
 mod records;
+mod signed;
 mod words;
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::requests::REQUESTS;
 use crate::target::Target;
@@ -53,6 +59,17 @@ pub fn all() -> Vec<&'static Target> {
         &keys::RECOVERY_KEY,
         &keys::CERTIFICATE,
         &keys::SEALED,
+        &fronts::PROXY_HEADER,
+        &fronts::FORWARDED,
+        &proofs::AUTHORIZATION,
+        &proofs::TOKEN,
+        &proofs::SCOPES,
+        &proofs::OUTSIDE_TOKEN,
+        &proofs::OUTSIDE_KEYS,
+        &proofs::LDAP_NAMES,
+        &proofs::HTPASSWD,
+        &proofs::ACCOUNT_NAME,
+        &management::MANAGEMENT,
         #[cfg(not(test))]
         &configuration::CONFIGURATION,
     ];
@@ -62,6 +79,18 @@ pub fn all() -> Vec<&'static Target> {
 
 /// For targets that keep nothing from one input to the next.
 fn nothing_to_forget() {}
+
+/// Runs what waits for nothing but timers, which are due at once.
+fn in_runtime<T>(work: impl Future<Output = T>) -> T {
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without I/O needs nothing");
+    }
+    RUNTIME.with(|runtime| runtime.block_on(work))
+}
 
 /// Texts as inputs.
 fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@
 
 mod breaker;
 mod directory;
-mod names;
+pub(crate) mod names;
 mod settings;
 
 pub use directory::Directory;

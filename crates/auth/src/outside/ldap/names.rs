@@ -11,7 +11,7 @@ pub(super) fn may_be_asked_for(user: &str) -> bool {
 }
 
 /// A filter with each `{name}` replaced by its value, escaped. What a value contains is never replaced again.
-pub(super) fn filter(template: &str, values: &[(&str, &str)]) -> String {
+pub(crate) fn filter(template: &str, values: &[(&str, &str)]) -> String {
     let mut filter = String::with_capacity(template.len());
     let mut rest = template;
     'template: while let Some(at) = rest.find('{') {
@@ -34,7 +34,7 @@ pub(super) fn filter(template: &str, values: &[(&str, &str)]) -> String {
 
 /// The value of the first part of an entry's name: `dev` of `cn=dev,ou=groups,dc=example`. `None` when it has several values
 /// or cannot be read.
-pub(super) fn first_value(dn: &str) -> Option<String> {
+pub(crate) fn first_value(dn: &str) -> Option<String> {
     let (first, _) = split_first(dn)?;
     let (_, value) = first.split_once('=')?;
     let value = value.trim();
@@ -45,7 +45,7 @@ pub(super) fn first_value(dn: &str) -> Option<String> {
 }
 
 /// Whether an entry is below another, or the other is empty. Upper and lower case, and spaces around the parts, are the same.
-pub(super) fn is_below(dn: &str, base: &str) -> bool {
+pub(crate) fn is_below(dn: &str, base: &str) -> bool {
     let (parts, base) = (parts(dn), parts(base));
     parts.len() > base.len() && parts.ends_with(&base)
 }
