@@ -1,4 +1,4 @@
-//! JSON that comes in and goes out.
+//! What comes in, and JSON that goes out.
 //!
 //! A body is bounded, and has to say that it is JSON: a form of some web page cannot say so without being asked about.
 
@@ -55,6 +55,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(asked)) => Ok(Asked(asked)),
             Err(error) => Err(Problem::invalid(error.body_text())),
+        }
+    }
+}
+
+/// The parts of a path that name something.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Path<T>, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(named)) => Ok(Path(named)),
+            // A part that is no text once it is decoded names nothing.
+            Err(error) => Err(Problem::name(error.body_text())),
         }
     }
 }

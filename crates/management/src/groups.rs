@@ -1,6 +1,5 @@
 //! Groups of users: listed, made, filled, ended.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use metadata::access::{
     AccessAnswer, AccessCommand, AccessQuery, AccountName, GroupName, GroupView,
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asking::Asking;
-use crate::body::{Asked, Sent, Told};
+use crate::body::{Asked, Path, Sent, Told};
 use crate::page::Paging;
 use crate::problem::Problem;
 use crate::users;

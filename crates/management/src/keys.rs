@@ -1,14 +1,13 @@
 //! The keys that sign tokens: shown, and ended. New ones come by themselves.
 
 use auth::VerifyingKeys;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use metadata::access::{AccessAnswer, AccessCommand, AccessQuery, TokenKeyView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asking::Asking;
-use crate::body::Told;
+use crate::body::{Path, Told};
 use crate::problem::Problem;
 use crate::words::Time;
 

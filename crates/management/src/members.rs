@@ -1,13 +1,12 @@
 //! Members of projects: users and groups, each with a role.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use metadata::access::{AccessAnswer, AccessCommand, AccessQuery, MemberName, MemberView};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asking::Asking;
-use crate::body::{Asked, Sent, Told};
+use crate::body::{Asked, Path, Sent, Told};
 use crate::page::Paging;
 use crate::problem::Problem;
 use crate::projects;

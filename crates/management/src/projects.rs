@@ -1,6 +1,5 @@
 //! Projects: listed, made, opened and closed, ended.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use metadata::Named;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asking::Asking;
-use crate::body::{Asked, Sent, Told, created};
+use crate::body::{Asked, Path, Sent, Told, created};
 use crate::page::Paging;
 use crate::problem::Problem;
 use crate::words::{Role, Time, Visibility};

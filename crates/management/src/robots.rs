@@ -1,6 +1,5 @@
 //! Robots: accounts of programs, with a secret that is shown once and nothing but what they were granted.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use metadata::access::{
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::asking::Asking;
-use crate::body::{Asked, Sent, Told, created};
+use crate::body::{Asked, Path, Sent, Told, created};
 use crate::page::{MOST, Paging};
 use crate::problem::Problem;
 use crate::projects;

@@ -1,6 +1,5 @@
 //! Personal access tokens: what a user signs in with from a program, shown once.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use metadata::access::{AccessAnswer, AccessCommand, AccessQuery, CreateToken, TokenId, TokenView};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::asking::Asking;
-use crate::body::{Sent, Told, created};
+use crate::body::{Path, Sent, Told, created};
 use crate::problem::Problem;
 use crate::users;
 use crate::words::{Grant, Time};

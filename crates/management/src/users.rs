@@ -1,7 +1,7 @@
 //! Users: listed, made, changed, locked out, ended.
 
 use auth::PasswordChecker;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use metadata::Named;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::asking::Asking;
-use crate::body::{Asked, Sent, Told, created};
+use crate::body::{Asked, Path, Sent, Told, created};
 use crate::page::Paging;
 use crate::problem::Problem;
 use crate::words::Time;

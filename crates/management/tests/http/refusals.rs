@@ -160,4 +160,14 @@ async fn what_does_not_exist_is_an_error_of_the_same_form() {
         .expect(405);
     assert_eq!(method.message(), "this endpoint does not take the method");
     assert!(method.headers.contains_key("allow"));
+    // A part of the path that is no text.
+    let unread = world
+        .ask("admin", "GET", "/users/%aa", Value::Null)
+        .await
+        .expect(400);
+    assert!(
+        unread.message().starts_with("invalid name: "),
+        "{}",
+        unread.text
+    );
 }
