@@ -1,3 +1,3 @@
-//! Logins that are checked by the servers that people run: the tests are in `tests/`, one file per server.
+//! Logins that are checked by the servers that people run: the tests are in `tests/`, one module per server, and one with a node that asks them.
 //!
 //! Must never be needed by what ships.

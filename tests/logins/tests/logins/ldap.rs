@@ -1,9 +1,6 @@
 //! Logins that a real OpenLDAP server checks: over each kind of connection, with passwords and names of every kind, and while it
 //! is killed, paused and brought back.
 
-#[path = "ldap/slapd.rs"]
-mod slapd;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +14,7 @@ use ports::{Deadline, MetadataStore as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use slapd::{GROUPS, PASSWORD, PEOPLE, SERVICE_DN, Slapd};
+use crate::slapd::{GROUPS, PASSWORD, PEOPLE, SERVICE_DN, Slapd};
 
 /// How long it may take until a login works again after the server does.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);

@@ -13,10 +13,15 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// Somebody may take a free port before it does.
 const TRIES: usize = 3;
 
+/// As whom Holdfast looks for users.
 pub const SERVICE_DN: &str = "cn=holdfast,dc=example,dc=org";
+/// Its password.
 pub const SERVICE_PASSWORD: &str = "service secret";
+/// Below which users are.
 pub const PEOPLE: &str = "ou=people,dc=example,dc=org";
+/// Below which groups are.
 pub const GROUPS: &str = "ou=groups,dc=example,dc=org";
+/// Everybody's.
 pub const PASSWORD: &str = "correct horse";
 
 /// The service may search people and groups; people may read themselves; nobody else may anything but prove who they are.
@@ -130,8 +135,9 @@ member: uid=ann,ou=people,dc=example,dc=org
 
 /// A running directory. Ends, and takes its folder along, when dropped.
 pub struct Slapd {
-    /// `127.x.y.z:port` of LDAP, and of LDAP over TLS.
+    /// `127.x.y.z:port` of LDAP.
     pub plain: String,
+    /// That of LDAP over TLS.
     pub encrypted: String,
     process: Process,
     folder: tempfile::TempDir,
