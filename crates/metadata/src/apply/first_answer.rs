@@ -120,7 +120,14 @@ fn remembered(
     };
     Ok(state
         .get(key)?
-        .filter(|row| state.now() <= expiry(key, row.time)))
+        .filter(|row| state.now() <= expiry(key, counted_from(state, row.time))))
+}
+
+/// From when on the time counts in which an answer is remembered. What a correction adds to the log's time has not passed for
+/// whoever sends a request again.
+fn counted_from(state: &State<'_>, time: LogTime) -> LogTime {
+    let corrected = state.cluster.upkeep.corrected;
+    corrected.map_or(time, |corrected| corrected.max(time))
 }
 
 /// Whether the manifest is linked and all the tags point at it.
@@ -139,6 +146,11 @@ fn effect_stands(state: &State<'_>, put: &PutManifest) -> Result<bool, Stop> {
 }
 
 fn forget_old(state: &mut State<'_>) -> Result<(), Stop> {
+    // What was remembered before a correction counts on for as long as anything does.
+    let corrected = state.cluster.upkeep.corrected;
+    if corrected.is_some_and(|corrected| state.now() <= corrected.plus_ms(REPLY_KEPT_MS)) {
+        return Ok(());
+    }
     let old = state.collect(
         &keys::first_answers_before(state.now()),
         FORGOTTEN_PER_ENTRY_MAX,

@@ -237,6 +237,26 @@ fn what_was_refused_by_its_key_has_no_effect_later() {
 }
 
 #[test]
+fn correction_of_the_time_forgets_no_answer() {
+    let mut world = World::new();
+    let conditional = when(put(&repo("a"), 1, &["v1"]), Precondition::Absent);
+    let key = named(put(&repo("a"), 2, &["v2"]), "k");
+    assert_eq!(world.put(conditional.clone()), CREATED);
+    assert_eq!(world.put(key.clone()), CREATED);
+    let to = metadata::LogTime(world.now + 60 * 60 * 1_000);
+    world.apply(Command::CorrectTime { to });
+    world.now = to.0;
+    world.put(when(put(&repo("a"), 3, &["v3"]), Precondition::Absent));
+    assert_eq!(world.put(conditional.clone()), CREATED, "the first answer");
+    assert_eq!(world.put(key.clone()), CREATED, "the first answer");
+    // Time that passes does.
+    world.now += 10_001;
+    world.refused(Command::PutManifest(conditional));
+    world.now += 10 * 60 * 1_000;
+    assert_eq!(world.put(key), AGAIN);
+}
+
+#[test]
 fn blobs_that_were_absent_stay_so_for_the_request_of_the_key() {
     let mut world = World::new();
     let layer = ManifestReference::RequiredBlob(blob(7));

@@ -236,11 +236,14 @@ pub fn check(world: &World) {
 }
 
 /// What an entry may change that is refused: the clock, what is remembered of commands, and what is to be deleted.
-const OF_REFUSALS: [TableId; 4] = [
+const OF_REFUSALS: [TableId; 7] = [
     TableId::Cluster,
     TableId::Reply,
     TableId::ReplyOrder,
     TableId::Deletion,
+    TableId::RecentPut,
+    TableId::IdempotencyKey,
+    TableId::FirstAnswerOrder,
 ];
 
 /// An entry was applied, for the first time: what it was refused it did not do.
