@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use harness::cluster::Role;
+use harness::cluster::{Builder, Role};
 use harness::{Client, Cluster};
 use serde_json::{Value, json};
 
@@ -22,16 +23,19 @@ const BEFORE_PUBLIC_HALF: &[u8] = &[0xa1, 0x44, 0x03, 0x42, 0x00, 0x04];
 
 /// The administrator's password is in a file that only its owner reads.
 fn closed(folder: &Path, members: usize) -> anyhow::Result<Cluster> {
+    builder(folder, members)?.start()
+}
+
+fn builder(folder: &Path, members: usize) -> anyhow::Result<Builder> {
     let file = folder.join("admin-password");
     let mut options = File::options();
     let mut written = options.write(true).create(true).mode(0o600).open(&file)?;
     std::io::Write::write_all(&mut written, ADMIN.as_bytes())?;
-    Cluster::with()
+    Ok(Cluster::with()
         .members(members)
         .gateways(1)
         .env("HOLDFAST_ACCESS_MODE", "on")
-        .env("HOLDFAST_ADMIN_PASSWORD_FILE", &file.to_string_lossy())
-        .start()
+        .env("HOLDFAST_ADMIN_PASSWORD_FILE", &file.to_string_lossy()))
 }
 
 fn basic(name: &str, password: &str) -> String {
@@ -184,5 +188,150 @@ async fn private_half_of_the_key_that_signs_never_comes_to_a_gateway() {
     };
     assert!(has(&mut cluster, member), "the member has signed");
     assert!(!has(&mut cluster, gateway));
+    cluster.passed();
+}
+
+/// A secret that was shown to somebody once, in the answer to what was asked of the management API.
+async fn secret(client: &Client, path: &str, body: Value) -> anyhow::Result<String> {
+    let path = format!("/api/v1{path}");
+    let ask = client
+        .post(&path)
+        .header("Content-Type", "application/json");
+    let ask = ask.header("Authorization", &basic("admin", ADMIN));
+    let made = ask
+        .body(body.to_string())
+        .send()
+        .await?
+        .expect(201)?
+        .json()?;
+    let secret = made["secret"].as_str().unwrap_or_default().to_owned();
+    anyhow::ensure!(!secret.is_empty(), "{path} shows no secret");
+    Ok(secret)
+}
+
+/// All that clients were given, and something wrong that somebody typed.
+async fn plant(client: &Client) -> anyhow::Result<Vec<String>> {
+    people(client).await?;
+    let grants = json!([{"repositories": "team/*", "rights": ["pull", "push"]}]);
+    let robot = json!({"name": "ci", "project": "team", "grants": grants});
+    let robot = secret(client, "/robots", robot).await?;
+    let personal = secret(client, "/users/anna/tokens", json!({"label": "laptop"})).await?;
+    let path = "/auth/token?service=holdfast&scope=repository:team/app:push&offline_token=true";
+    let asked = client
+        .get(path)
+        .header("Authorization", &basic("anna", ANNA));
+    let given = asked.send().await?.expect(200)?.json()?;
+    let field = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
+    let typed = "planted password that is wrong";
+    let mut planted = vec![ADMIN.to_owned(), ANNA.to_owned(), typed.to_owned()];
+    planted.extend([robot, personal, field("token"), field("refresh_token")]);
+    // Each is shown as it should be, in places where it should not, and wrongly.
+    for secret in planted.clone() {
+        for header in [
+            basic("anna", &secret),
+            format!("Bearer {secret}"),
+            secret.clone(),
+        ] {
+            for path in [
+                "/v2/",
+                UPLOADS,
+                "/auth/token",
+                "/api/v1/me",
+                "/auth/openid/token",
+            ] {
+                let ask = client.post(path).header("Authorization", &header);
+                let reply = ask.body(secret.clone()).send().await?;
+                let text = String::from_utf8_lossy(&reply.body).into_owned();
+                anyhow::ensure!(!text.contains(&secret), "{path} shows a secret: {text}");
+            }
+        }
+        planted.push(STANDARD.encode(format!("anna:{secret}")));
+    }
+    Ok(planted)
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()? {
+            kind if kind.is_dir() => found.extend(files(&entry.path())?),
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn secret_shows_in_no_log_no_answer_no_file_and_no_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = builder(folder.path(), 1).unwrap().in_folder();
+    let mut cluster = builder.env("HOLDFAST_LOG_LEVEL", "trace").start().unwrap();
+    let places = [
+        cluster.running(Role::Member)[0],
+        cluster.running(Role::Gateway)[0],
+    ];
+    let client = cluster.client_of(places[1]);
+    let planted = plant(&client).await.unwrap();
+
+    let mut settings = Command::new(harness::holdfast::program().unwrap());
+    settings
+        .args(["config", "show"])
+        .envs(cluster.environment().iter().cloned());
+    let mut told = vec![("its settings", harness::tools::run(&mut settings).unwrap())];
+    for place in places {
+        let metrics = cluster
+            .client_of(place)
+            .get("/metrics")
+            .send()
+            .await
+            .unwrap();
+        told.push((
+            "its metrics",
+            String::from_utf8_lossy(&metrics.body).into_owned(),
+        ));
+    }
+    let audit = client.get("/api/v1/audit?n=1000");
+    let audit = audit
+        .header("Authorization", &basic("admin", ADMIN))
+        .send()
+        .await
+        .unwrap();
+    let audit = audit.expect(200).unwrap();
+    told.push((
+        "the audit",
+        String::from_utf8_lossy(&audit.body).into_owned(),
+    ));
+    assert!(
+        told.iter().all(|(_, text)| !text.is_empty()),
+        "something tells nothing"
+    );
+    // What is in the buffers of the log and the tables is written.
+    for place in places {
+        cluster.stop(place).unwrap();
+        let log = cluster.said(place);
+        assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
+        told.push(("its log", log));
+    }
+    for (what, text) in &told {
+        for secret in &planted {
+            assert!(!text.contains(secret.as_str()), "{what} has {secret}");
+        }
+    }
+    let files = files(&cluster.path("")).unwrap();
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in &planted {
+            assert!(
+                !text.contains(secret.as_str()),
+                "{} has {secret}",
+                file.display()
+            );
+        }
+    }
     cluster.passed();
 }
