@@ -195,9 +195,10 @@ async fn proved(
     let deadline = Instant::now() + state.registry.settings().hold;
     let account = AccountName::parse(name).ok();
     match logins.doorkeeper.prove(account, password, deadline).await {
-        Ok((proved, _)) => {
+        Ok((proved, until)) => {
             ticket.succeeded();
-            if proved.token.is_some() || proved.name.is_robot() {
+            // What ends by itself, as a job's token does, would be made longer.
+            if proved.token.is_some() || proved.name.is_robot() || until.is_some() {
                 let why = "a session begins with a user's password: a token or a robot's secret is sent with each request";
                 return Err(Problem::invalid(why));
             }
