@@ -41,8 +41,10 @@ impl Registry {
         let answered = self.metadata().read_even_stale(query, deadline).await;
         let answered = answered.map_err(|failure| self.unanswered(failure))?;
         match answered.answer {
-            // Who has not said who they are is asked to all the same.
-            Answer::Absent | Answer::RepositoryUnknown | Answer::Denied(Denial::NotAllowed)
+            // Who has not said who they are is asked to all the same. A proof may be newer than what this node knows.
+            Answer::Absent
+            | Answer::RepositoryUnknown
+            | Answer::Denied(Denial::NotAllowed | Denial::ProofEnded)
                 if answered.stale =>
             {
                 Err(Error::Unavailable {
