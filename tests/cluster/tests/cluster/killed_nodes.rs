@@ -22,8 +22,13 @@ const LAYER_BYTES: usize = 18 << 20;
 /// As many as there are kinds of nodes to kill.
 const CUTS_MAX: usize = 4;
 
-/// What podman and skopeo say of a layer whose node died.
-const CUT: [&str; 2] = ["unexpected EOF", "502 Bad Gateway"];
+/// What podman and skopeo say of a layer whose node died; the last, when the balancer's 502 comes while they are still writing, and
+/// their library has closed the connection before the write has ended.
+const CUT: [&str; 3] = [
+    "unexpected EOF",
+    "502 Bad Gateway",
+    "use of closed network connection",
+];
 
 /// A node that was killed stays dead for so long, which is more than a balancer needs to notice.
 const DEAD: Duration = Duration::from_millis(2500);
