@@ -1,6 +1,7 @@
 //! The rows of access: what it costs to know who asks and what they may, beside the same program that asks nobody.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -15,6 +16,8 @@ const USER: &str = "admin:correct horse battery";
 const TAGS: &str = "8";
 /// Reads of a run.
 const READS: usize = 20_000;
+/// The key that signs tokens comes soon after the first start.
+const KEY_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most microseconds of processor for a token.
 const TOKEN_COST_MAX: f64 = 300.0;
 
@@ -131,10 +134,16 @@ impl Guarded {
             ),
         ];
         let data = bench.folder(&format!("{name}-guarded"));
-        Ok(Guarded {
+        let guarded = Guarded {
             server: peers::holdfast(&bench.binaries, &data, &settings)?,
             tokens: bench.folder(&format!("{name}-tokens")),
-        })
+        };
+        let deadline = Instant::now() + KEY_TIME_MAX;
+        while let Err(error) = guarded.tokens(bench, 1) {
+            anyhow::ensure!(Instant::now() < deadline, "no token is given: {error:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(guarded)
     }
 
     /// A file of tokens that were not shown yet.

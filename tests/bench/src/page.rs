@@ -10,7 +10,7 @@ use crate::rows::{Goal, Row};
 pub fn line(row: &Row) -> String {
     let verdict = if row.reached() { "reached" } else { "MISSED" };
     let (own, peer) = (spread(&row.holdfast), spread(&row.peer));
-    let (wanted, ratio) = (wanted(row.goal), row.ratio());
+    let (wanted, ratio) = (wanted(row.goal, row.unit), row.ratio());
     format!(
         "{}: {own} {}, {} {peer}; ratio {ratio:.2}, wanted {wanted}: {verdict}; {}",
         row.name, row.unit, row.peer_name, row.aside
@@ -37,7 +37,7 @@ pub fn write(path: &Path, rows: &[Row], runs: usize) -> anyhow::Result<()> {
             "**missed**"
         };
         let (own, peer) = (spread(&row.holdfast), spread(&row.peer));
-        let (wanted, ratio) = (wanted(row.goal), row.ratio());
+        let (wanted, ratio) = (wanted(row.goal, row.unit), row.ratio());
         writeln!(
             text,
             "| {} | {own} {} | {}: {peer} | {ratio:.2} | {wanted} | {verdict}; {} |",
@@ -72,10 +72,13 @@ the server writes, which helps and is not enough there: with reporting from orde
 the registry and not the host, write 11 to `/sys/module/page_reporting/parameters/page_reporting_order` first.
 ";
 
-fn wanted(goal: Goal) -> String {
+fn wanted(goal: Goal, unit: &str) -> String {
     match goal {
         Goal::AtLeast(times) => format!("at least {times}"),
-        Goal::AtMost(times, extra) if extra > 0.0 => format!("at most {times}, plus {extra} s"),
+        Goal::AtMost(times, extra) if extra > 0.0 => {
+            let unit = unit.split(' ').next().unwrap_or_default();
+            format!("at most {times}, plus {extra} {unit}")
+        }
         Goal::AtMost(times, _) => format!("at most {times}"),
     }
 }
